@@ -1,0 +1,22 @@
+#pragma once
+/* File descriptors: `int x_fd`, -1 = none. */
+
+#include "base/compiler.h"
+
+/* Closes unless -1; keeps errno. Returns -1, to be assigned back. */
+int fd_close(int fd);
+/* 0 or negative errno. */
+int fd_set_nonblocking(int fd) MUST_USE;
+int fd_set_cloexec(int fd) MUST_USE;
+/* Raises the soft limit of open files to the hard one; returns the limit in force. */
+unsigned long fd_raise_limit(void);
+
+/* Closes the descriptor when the scope ends. */
+static inline void fd_close_in_scope(int *fd)
+{
+	*fd = fd_close(*fd);
+}
+#define autoclose __attribute__((cleanup(fd_close_in_scope)))
+
+void free_in_scope(void *pointer_to_pointer);
+#define autofree __attribute__((cleanup(free_in_scope)))

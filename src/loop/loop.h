@@ -1,0 +1,71 @@
+#pragma once
+/*
+ * The event loop of one engine thread: epoll, timers, and messages from other threads. One batch:
+ * read the time once, run what is ready, run due timers, then the deferred work (flushes), then
+ * wait again.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "base/list.h"
+#include "loop/timer.h"
+
+struct loop;
+
+/* Embedded in its owner. */
+struct loop_watch {
+	/* events: EPOLLIN and so on. The owner may remove or free any watch, also this one. */
+	void (*ready)(struct loop_watch *watch, uint32_t events);
+	int fd; /* -1 while not added */
+	uint32_t slot;
+};
+
+/* Runs once at the end of the batch in which it was scheduled. */
+struct loop_deferred {
+	void (*run)(struct loop_deferred *deferred);
+	struct list node;
+};
+
+/* 0 or negative errno. clock is borrowed. */
+int loop_new(const struct clock *clock, struct loop **ret_loop) MUST_USE;
+struct loop *loop_free(struct loop *loop);
+
+struct timers *loop_timers(struct loop *loop);
+/* The time of the running batch. */
+uint64_t loop_now(const struct loop *loop);
+
+void loop_watch_init(struct loop_watch *watch,
+		     void (*ready)(struct loop_watch *watch, uint32_t events));
+/* events as for epoll_ctl, EPOLLET where wanted. 0 or negative errno. fd is borrowed. */
+int loop_watch_add(struct loop *loop, struct loop_watch *watch, int fd, uint32_t events) MUST_USE;
+int loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t events) MUST_USE;
+/* Before the fd is closed. Events of the same batch for it are not delivered any more. Does
+ * nothing for a watch that is not added. */
+void loop_watch_remove(struct loop *loop, struct loop_watch *watch);
+
+void loop_deferred_init(struct loop_deferred *deferred,
+			void (*run)(struct loop_deferred *deferred));
+/* Scheduling twice is scheduling once. */
+void loop_defer(struct loop *loop, struct loop_deferred *deferred);
+void loop_deferred_cancel(struct loop_deferred *deferred);
+
+/*
+ * One batch; waits at most timeout_ms (-1 = until something happens, 0 = not at all). Returns 0, or
+ * negative errno where epoll itself failed.
+ */
+int loop_run_once(struct loop *loop, int timeout_ms) MUST_USE;
+/* Until loop_stop(). */
+int loop_run(struct loop *loop) MUST_USE;
+/* From inside the loop's thread. */
+void loop_stop(struct loop *loop);
+
+/*
+ * From any other thread: runs `call` in the loop's thread and waits until it has returned. Must not
+ * be called from the loop's own thread, nor after loop_run() returned (answers -ESHUTDOWN then; the
+ * switch is safe: a call that is already queued when the loop ends answers -ESHUTDOWN too).
+ */
+int loop_call(struct loop *loop, void (*call)(void *context), void *context) MUST_USE;

@@ -1,0 +1,34 @@
+#pragma once
+/*
+ * Signals as events of a loop (signalfd): no handlers, no code at odd moments. For programs; the
+ * library leaves its process's signals alone.
+ */
+
+#include <signal.h>
+
+#include "base/compiler.h"
+#include "loop/loop.h"
+
+/* Embedded in its owner. */
+struct loop_signals {
+	void (*received)(struct loop_signals *signals, int signal_number);
+	struct loop *loop; /* NULL = not open */
+	struct loop_watch watch;
+	sigset_t set;
+	/* The calling thread's mask from before: what a child process is to get back. */
+	sigset_t previous_mask;
+};
+
+/*
+ * Blocks the signals of `set` in the calling thread and calls `received` in the loop's thread, once
+ * for each that is pending. To be called before the process has other threads: they inherit the
+ * mask, and a signal that some thread does not block goes there. 0 or negative errno; then nothing
+ * has changed.
+ */
+int loop_signals_open(struct loop_signals *signals, struct loop *loop, const sigset_t *set,
+		      void (*received)(struct loop_signals *signals, int signal_number)) MUST_USE;
+/*
+ * Discards what is pending, then gives the calling thread (the one that opened) its former mask
+ * back. May be called by `received`, and again. The loop must still exist.
+ */
+void loop_signals_close(struct loop_signals *signals);
