@@ -1,0 +1,47 @@
+#pragma once
+/*
+ * Bytes of a file descriptor to frames and back. An attachment serves one bridge port: what the
+ * guest sends is pushed into `ingress`; what is pushed into attachment_sink() goes to the guest.
+ * The door of a port without offload is here: super-frames are cut and checksums completed
+ * (wire/frame_segment.h), short frames padded. Its queue towards the guest is bounded.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/drop.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "loop/loop.h"
+#include "wire/frame_sink.h"
+
+struct attachment;
+
+struct attachment_context {
+	struct loop *loop;
+	struct drop_counters *drops;
+	const struct log *log;
+	uint32_t mtu; /* caps frames in both directions: mtu + 14 (+ 4 for a VLAN tag) */
+	/* The peer left (reason "") or misbehaved; the attachment is dead but not yet freed. */
+	void (*closed)(void *context, uint32_t port, const char *reason);
+	/* There is room again after room() said 0. */
+	void (*writable)(void *context, uint32_t port);
+	void *context;
+};
+
+/*
+ * Takes over fd on success. Datagram: a unix datagram socket, connected. Stream: QEMU's framing, a
+ * connected socket, or a listening one: accepts again after a front end leaves. Negative errno,
+ * with a sentence in err: -EINVAL for another kind of socket.
+ */
+int attachment_new_datagram(const struct attachment_context *context, int fd,
+			    struct attachment **ret_attachment, struct error *err) MUST_USE;
+int attachment_new_stream(const struct attachment_context *context, int fd,
+			  struct attachment **ret_attachment, struct error *err) MUST_USE;
+/* Leaves the descriptor open for whoever handed it over; only before attachment_start(). */
+void attachment_disown(struct attachment *attachment);
+struct attachment *attachment_free(struct attachment *attachment);
+
+struct frame_sink *attachment_sink(struct attachment *attachment);
+/* Joins the bridge's side; frames are read from now on. */
+void attachment_start(struct attachment *attachment, uint32_t port, struct frame_sink *ingress);

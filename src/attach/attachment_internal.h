@@ -1,0 +1,33 @@
+#pragma once
+/* What the kinds of attachment share. */
+
+#include "attach/attachment.h"
+#include "wire/frame.h"
+
+struct attachment_ops {
+	void (*start)(struct attachment *attachment);
+	void (*disown)(struct attachment *attachment);
+	void (*free)(struct attachment *attachment);
+};
+
+struct attachment {
+	const struct attachment_ops *ops;
+	struct attachment_context context;
+	struct frame_sink sink; /* towards the guest */
+	struct frame_sink *ingress;
+	uint32_t port;
+	struct log_limit log_limit;
+};
+
+/* The longest frame that may pass: MTU, Ethernet header, one VLAN tag. */
+static inline size_t attachment_frame_limit(const struct attachment *attachment)
+{
+	return (size_t)attachment->context.mtu + FRAME_ETHERNET_SIZE + 4;
+}
+
+/* One frame's bytes from the guest: dissects, counts what is wrong, pushes the rest. */
+void attachment_receive(struct attachment *attachment, const uint8_t *bytes, size_t size);
+
+/* SO_DOMAIN AF_UNIX and SO_TYPE type, else -EINVAL with a sentence; *ret_listening by
+ * SO_ACCEPTCONN. */
+int attachment_check_socket(int fd, int type, bool *ret_listening, struct error *err) MUST_USE;
