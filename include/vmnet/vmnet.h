@@ -1,0 +1,380 @@
+/*
+ * libvmnet: logical networks for virtual machines, in user space and without root.
+ *
+ * Names, argument orders and values are those of Apple's logical-network API where it has the
+ * function; what goes beyond it is marked "Addition".
+ *
+ *     vmnet_return_t status;
+ *     vmnet_network_configuration_ref config =
+ *             vmnet_network_configuration_create(VMNET_SHARED_MODE, &status);
+ *     vmnet_network_ref network = vmnet_network_create(config, &status);
+ *     if (!network)
+ *             puts(vmnet_network_configuration_get_error(config));
+ *     vmnet_network_configuration_release(config);
+ *     vmnet_network_attach_stream_fd(network, fd, NULL, &port, NULL);
+ *     ...
+ *     vmnet_network_release(network);
+ *
+ * Ownership: each create or retain is paired with exactly one release. A configuration is copied by
+ * vmnet_network_create and may be released right after it. File descriptors handed over belong to
+ * the library from the moment a function succeeds, and stay the caller's when it fails.
+ *
+ * Threads: a network may be used from any thread. A configuration may be used by one thread at a
+ * time. Each network runs one thread of its own, with all signals blocked; callbacks run on it and
+ * must not call back into the library.
+ *
+ * Units: ports and IPv4 masks in struct in_addr as everywhere in <netinet/in.h> (network byte order
+ * in s_addr); port numbers in host byte order; durations as their names say.
+ */
+#ifndef VMNET_VMNET_H
+#define VMNET_VMNET_H
+
+#include <net/ethernet.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VMNET_EXPORT __attribute__((visibility("default")))
+
+typedef struct ether_addr ether_addr_t;
+
+/* Apple's values. */
+typedef enum vmnet_return {
+	VMNET_SUCCESS = 1000,
+	VMNET_FAILURE = 1001,		   /* general failure; the error text says which */
+	VMNET_MEM_FAILURE = 1002,	   /* out of memory */
+	VMNET_INVALID_ARGUMENT = 1003,	   /* an argument is outside its range */
+	VMNET_SETUP_INCOMPLETE = 1004,	   /* not used */
+	VMNET_INVALID_ACCESS = 1005,	   /* permission denied (a low port, a directory) */
+	VMNET_PACKET_TOO_BIG = 1006,	   /* not used */
+	VMNET_BUFFER_EXHAUSTED = 1007,	   /* a table or limit is full (ports of a network) */
+	VMNET_TOO_MANY_PACKETS = 1008,	   /* not used */
+	VMNET_SHARING_SERVICE_BUSY = 1009, /* subnet, address or external port is taken */
+	VMNET_NOT_AUTHORIZED = 1010,	   /* not used */
+} vmnet_return_t;
+
+typedef enum vmnet_mode {
+	VMNET_HOST_MODE = 1000,	   /* gateway and guests only: no NAT */
+	VMNET_SHARED_MODE = 1001,  /* NAT to the outside */
+	VMNET_BRIDGED_MODE = 1002, /* not a logical network: refused */
+} vmnet_mode_t;
+
+typedef struct vmnet_network *vmnet_network_ref;
+typedef struct vmnet_network_configuration *vmnet_network_configuration_ref;
+
+/* The name of a status, "VMNET_SUCCESS" and so on; "unknown" for any other value. Addition. */
+VMNET_EXPORT const char *vmnet_return_name(vmnet_return_t status);
+
+/* ------------------------------------------------------------------------------------------
+ * Configuration
+ * ------------------------------------------------------------------------------------------ */
+
+/*
+ * A configuration with the defaults: NAT, DHCP and DNS on; MTU 1500; a free /24 of the pool; no
+ * reservations, no forwards. mode: VMNET_SHARED_MODE or VMNET_HOST_MODE. NULL on failure, with
+ * *status (may be NULL) VMNET_INVALID_ARGUMENT or VMNET_MEM_FAILURE. The caller owns the result:
+ * one vmnet_network_configuration_release().
+ */
+VMNET_EXPORT vmnet_network_configuration_ref
+vmnet_network_configuration_create(vmnet_mode_t mode, vmnet_return_t *status);
+/* NULL is allowed. Addition (Apple: CFRelease). */
+VMNET_EXPORT void vmnet_network_configuration_release(vmnet_network_configuration_ref config);
+
+/*
+ * The sentence that says why the last call on this configuration failed, also for
+ * vmnet_network_create(); "" after a success. Owned by the configuration, valid until the next call
+ * on it. Addition.
+ */
+VMNET_EXPORT const char *
+vmnet_network_configuration_get_error(vmnet_network_configuration_ref config);
+
+/*
+ * The subnet: `subnet` is the network address or the first host (which is the gateway); `mask` is
+ * contiguous, /8 to /30, and the whole lies inside 10/8, 172.16/12 or 192.168/16 (RFC 1918).
+ * VMNET_INVALID_ARGUMENT otherwise. Whether it is free is seen by vmnet_network_create().
+ */
+VMNET_EXPORT vmnet_return_t vmnet_network_configuration_set_ipv4_subnet(
+	vmnet_network_configuration_ref config, const struct in_addr *subnet,
+	const struct in_addr *mask);
+
+/* Bytes of an IP packet, 576..65520. Default 1500. */
+VMNET_EXPORT vmnet_return_t
+vmnet_network_configuration_set_mtu(vmnet_network_configuration_ref config, uint32_t mtu);
+
+/*
+ * The guest with MAC `client` always gets `reservation` by DHCP, whatever client id it sends. Both
+ * must be new; the address must lie in the subnet and be neither gateway, network nor broadcast
+ * address: checked here when the subnet is set already, else by vmnet_network_create(). A
+ * reservation of 0.0.0.0 asks for the first free guest address of the subnet (Addition; with an
+ * automatic subnet it is the only form that makes sense). At most 256.
+ */
+VMNET_EXPORT vmnet_return_t vmnet_network_configuration_add_dhcp_reservation(
+	vmnet_network_configuration_ref config, const ether_addr_t *client,
+	const struct in_addr *reservation);
+
+/*
+ * Forwards external_port of the host to internal_port of internal_address (struct in_addr; 0.0.0.0
+ * or NULL means the address of the only reservation: Addition). protocol: IPPROTO_TCP or
+ * IPPROTO_UDP. address_family: AF_INET. internal_port 1..65535; external_port 0 takes a free port,
+ * which vmnet_network_get_port_forwards() reports. Bound on 127.0.0.1 and ::1 unless
+ * set_expose_address says otherwise. NOTE the order: internal first.
+ */
+VMNET_EXPORT vmnet_return_t vmnet_network_configuration_add_port_forwarding_rule(
+	vmnet_network_configuration_ref config, uint8_t protocol, sa_family_t address_family,
+	uint16_t internal_port, uint16_t external_port, const void *internal_address);
+
+/* No NAT: guests reach the gateway and each other; forwards still work. */
+VMNET_EXPORT void vmnet_network_configuration_disable_nat44(vmnet_network_configuration_ref config);
+/* No DHCP server: guests configure themselves. */
+VMNET_EXPORT void vmnet_network_configuration_disable_dhcp(vmnet_network_configuration_ref config);
+/* No DNS forwarder on the gateway; DHCP then offers no DNS server. */
+VMNET_EXPORT void
+vmnet_network_configuration_disable_dns_proxy(vmnet_network_configuration_ref config);
+
+/* --- Additions -------------------------------------------------------------------------- */
+
+/*
+ * The name people know the network by (a VM's name): error sentences of other programs name it as
+ * the holder. At most 64 characters; longer is cut on a character boundary. Default "vmnet".
+ */
+VMNET_EXPORT vmnet_return_t
+vmnet_network_configuration_set_label(vmnet_network_configuration_ref config, const char *label);
+
+/*
+ * Makes the subnet and the guest address an assignment: `key` (a VM's name or id, 1..255 bytes)
+ * gets the same ones next time, until vmnet_assignment_remove(). `seed` (a MAC) picks the first
+ * candidate.
+ */
+VMNET_EXPORT vmnet_return_t vmnet_network_configuration_set_assignment(
+	vmnet_network_configuration_ref config, const char *key, const ether_addr_t *seed);
+
+/* Length of an automatic subnet, 8..30. Default 24. */
+VMNET_EXPORT vmnet_return_t vmnet_network_configuration_set_prefix_length(
+	vmnet_network_configuration_ref config, uint8_t length);
+
+/* Where assignments are kept. Default $XDG_STATE_HOME/vmnet or ~/.local/state/vmnet. */
+VMNET_EXPORT vmnet_return_t vmnet_network_configuration_set_state_directory(
+	vmnet_network_configuration_ref config, const char *path);
+
+/* Where what is in use now is kept; all programs that share it see each other. Default
+ * $XDG_RUNTIME_DIR/vmnet, else /tmp/vmnet-UID (mode 0700). */
+VMNET_EXPORT vmnet_return_t vmnet_network_configuration_set_runtime_directory(
+	vmnet_network_configuration_ref config, const char *path);
+
+/* Name of the guest (DHCP option 12, and a name that DNS answers). Letters, digits and hyphens, at
+ * most 63; only for a network with one reservation. */
+VMNET_EXPORT vmnet_return_t vmnet_network_configuration_set_hostname(
+	vmnet_network_configuration_ref config, const char *hostname);
+
+/* What a guest reaches of the host itself. Default closed. */
+typedef enum vmnet_host_access {
+	VMNET_HOST_ACCESS_NONE = 0,
+	VMNET_HOST_ACCESS_LAN = 1,	/* what listens on the default route's source address */
+	VMNET_HOST_ACCESS_LOOPBACK = 2, /* that, and loopback, by the gateway's address */
+} vmnet_host_access_t;
+VMNET_EXPORT vmnet_return_t vmnet_network_configuration_set_host_access(
+	vmnet_network_configuration_ref config, vmnet_host_access_t access);
+
+/* Opens 169.254.169.254 and its kin (design: "What a guest may reach") to the guest. */
+VMNET_EXPORT void
+vmnet_network_configuration_allow_metadata(vmnet_network_configuration_ref config);
+
+/* UDP: any peer may answer on a mapping, not only those the guest sent to (RFC 4787
+ * endpoint-independent filtering), for peer-to-peer programs. */
+VMNET_EXPORT void vmnet_network_configuration_set_udp_endpoint_independent_filtering(
+	vmnet_network_configuration_ref config, bool enabled);
+
+/* A forward with all its parts, for ranges one call a port. */
+struct vmnet_port_forward {
+	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+	/* Where to listen: AF_INET, AF_INET6 (that family only), or AF_UNSPEC: both families on the
+	 * wildcard addresses, AF_LOCAL: both loopback addresses (the default of the library). */
+	sa_family_t external_family;
+	union {
+		struct in_addr v4;
+		struct in6_addr v6;
+	} external_address;
+	uint16_t external_port;		 /* 0 = any free one, the same for both families */
+	struct in_addr internal_address; /* 0.0.0.0 = the only reservation's */
+	uint16_t internal_port;		 /* 1..65535 */
+};
+VMNET_EXPORT vmnet_return_t vmnet_network_configuration_add_port_forward(
+	vmnet_network_configuration_ref config, const struct vmnet_port_forward *forward);
+
+enum vmnet_log_level {
+	VMNET_LOG_ERROR = 0,
+	VMNET_LOG_WARNING = 1,
+	VMNET_LOG_INFO = 2,
+	VMNET_LOG_DEBUG = 3,
+};
+/* Lines about what happens, each without newline; the library itself never prints. Runs on the
+ * network's thread (during create on the caller's) and must not block. */
+VMNET_EXPORT void vmnet_network_configuration_set_log_callback(
+	vmnet_network_configuration_ref config,
+	void (*callback)(void *context, enum vmnet_log_level level, const char *line),
+	void *context);
+
+/* A pcapng capture of what passes the ports is written to fd, which is duplicated. */
+VMNET_EXPORT vmnet_return_t
+vmnet_network_configuration_set_capture_fd(vmnet_network_configuration_ref config, int fd);
+
+/* ------------------------------------------------------------------------------------------
+ * Network
+ * ------------------------------------------------------------------------------------------ */
+
+/*
+ * Reserves subnet, guest addresses and every external port, binds the forwards, and starts the
+ * network's thread; or fails whole: NULL, *status (may be NULL) says the kind and
+ * vmnet_network_configuration_get_error() the sentence. After it succeeds, attaching cannot fail
+ * for contention. The caller owns one reference.
+ */
+VMNET_EXPORT vmnet_network_ref vmnet_network_create(vmnet_network_configuration_ref config,
+						    vmnet_return_t *status);
+/* One more reference, to be released once. Returns network. Addition (Apple: CFRetain). */
+VMNET_EXPORT vmnet_network_ref vmnet_network_retain(vmnet_network_ref network);
+/*
+ * The last release detaches all ports, ends flows (bytes acknowledged to a guest drain for up to
+ * 5 s), gives subnet and ports back and joins the thread. NULL is allowed.
+ */
+VMNET_EXPORT void vmnet_network_release(vmnet_network_ref network);
+
+/* The network address (not the gateway's) and the mask. */
+VMNET_EXPORT void vmnet_network_get_ipv4_subnet(vmnet_network_ref network, struct in_addr *subnet,
+						struct in_addr *mask);
+
+/* --- Additions -------------------------------------------------------------------------- */
+
+VMNET_EXPORT void vmnet_network_get_gateway(vmnet_network_ref network, struct in_addr *address,
+					    ether_addr_t *mac);
+/* The address reserved for that MAC; VMNET_INVALID_ARGUMENT when there is none. */
+VMNET_EXPORT vmnet_return_t vmnet_network_get_reservation(vmnet_network_ref network,
+							  const ether_addr_t *client,
+							  struct in_addr *address);
+
+/* Where a call leaves its sentence; may be NULL in every call. */
+struct vmnet_error {
+	char text[512];
+};
+
+typedef uint32_t vmnet_port_t;
+
+struct vmnet_port_options {
+	/* Called once, on the network's thread, when the port is gone without the caller's
+	 * detach: the peer left (error "") or misbehaved. Not for a listening fd whose front end
+	 * leaves: that one accepts again. */
+	void (*closed)(void *context, vmnet_port_t port, const char *error);
+	void *context;
+};
+
+/*
+ * Attaches a guest by a connected unix datagram socket: one Ethernet frame a datagram (vfkit,
+ * vmnet-helper). options may be NULL and is copied. The fd belongs to the network on success.
+ * VMNET_INVALID_ARGUMENT: not a unix datagram socket; VMNET_BUFFER_EXHAUSTED: the network has as
+ * many ports as it has guest addresses.
+ */
+VMNET_EXPORT vmnet_return_t vmnet_network_attach_datagram_fd(
+	vmnet_network_ref network, int fd, const struct vmnet_port_options *options,
+	vmnet_port_t *port, struct vmnet_error *error);
+/*
+ * The same by a stream socket with QEMU's framing (32-bit big-endian length before each frame):
+ * connected, or listening: then one front end at a time is served and the next one accepted after
+ * it left.
+ */
+VMNET_EXPORT vmnet_return_t vmnet_network_attach_stream_fd(vmnet_network_ref network, int fd,
+							   const struct vmnet_port_options *options,
+							   vmnet_port_t *port,
+							   struct vmnet_error *error);
+/* VMNET_INVALID_ARGUMENT when there is no such port (any more). After it returns, no callback of
+ * that port runs. */
+VMNET_EXPORT vmnet_return_t vmnet_network_detach(vmnet_network_ref network, vmnet_port_t port);
+
+/*
+ * Adds a forward on the live network and reports in *bound (may be NULL) what was bound.
+ * VMNET_SHARING_SERVICE_BUSY: taken (the sentence names the holder where it can);
+ * VMNET_INVALID_ACCESS: no right to bind a low port.
+ */
+VMNET_EXPORT vmnet_return_t vmnet_network_add_port_forward(vmnet_network_ref network,
+							   const struct vmnet_port_forward *forward,
+							   struct vmnet_port_forward *bound,
+							   struct vmnet_error *error);
+/* Removes the forwards with that protocol and external port, and, unless external_family is
+ * AF_UNSPEC, that family and address. Connections under way go on. */
+VMNET_EXPORT vmnet_return_t vmnet_network_remove_port_forward(
+	vmnet_network_ref network, const struct vmnet_port_forward *forward,
+	struct vmnet_error *error);
+/*
+ * Copies up to `capacity` forwards, one per bound socket (so AF_UNSPEC shows as one AF_INET and one
+ * AF_INET6), in the order added; returns how many there are.
+ */
+VMNET_EXPORT size_t vmnet_network_get_port_forwards(vmnet_network_ref network,
+						    struct vmnet_port_forward *forwards,
+						    size_t capacity);
+
+struct vmnet_statistics {
+	uint64_t frames_from_guests;
+	uint64_t bytes_from_guests;
+	uint64_t frames_to_guests;
+	uint64_t bytes_to_guests;
+	uint32_t ports;
+	uint32_t tcp_flows;
+	uint32_t udp_flows;
+	uint32_t icmp_flows;
+	uint64_t dropped; /* sum of all reasons */
+};
+VMNET_EXPORT void vmnet_network_get_statistics(vmnet_network_ref network,
+					       struct vmnet_statistics *statistics);
+/* The drop reasons, each with its counter and a name that stays; calls visit once a reason. */
+VMNET_EXPORT void vmnet_network_visit_drops(vmnet_network_ref network,
+					    void (*visit)(void *context, const char *name,
+							  uint64_t count),
+					    void *context);
+
+/* A guest the network knows: by lease, or only by its ARP. */
+struct vmnet_neighbour {
+	ether_addr_t mac;
+	struct in_addr address;
+	bool leased;	       /* by DHCP, and the lease still holds */
+	uint64_t lease_left_s; /* UINT64_MAX = for ever */
+};
+/* Copies up to capacity; returns how many there are. */
+VMNET_EXPORT size_t vmnet_network_get_neighbours(vmnet_network_ref network,
+						 struct vmnet_neighbour *neighbours,
+						 size_t capacity);
+
+/* ------------------------------------------------------------------------------------------
+ * Assignments (Addition): which subnet and address a key keeps between runs
+ * ------------------------------------------------------------------------------------------ */
+
+struct vmnet_assignment {
+	char key[256];
+	struct in_addr subnet; /* network address */
+	struct in_addr mask;
+	struct in_addr address; /* the guest's */
+};
+
+/* state_directory NULL = the default one. VMNET_INVALID_ARGUMENT: no assignment for key. */
+VMNET_EXPORT vmnet_return_t vmnet_assignment_get(const char *state_directory, const char *key,
+						 struct vmnet_assignment *assignment,
+						 struct vmnet_error *error);
+/* Removing what is not there is a success. */
+VMNET_EXPORT vmnet_return_t vmnet_assignment_remove(const char *state_directory, const char *key,
+						    struct vmnet_error *error);
+/* Moves the assignment of `from` to `to`; what `to` had is replaced. */
+VMNET_EXPORT vmnet_return_t vmnet_assignment_rename(const char *state_directory, const char *from,
+						    const char *to, struct vmnet_error *error);
+VMNET_EXPORT vmnet_return_t
+vmnet_assignment_visit(const char *state_directory,
+		       void (*visit)(void *context, const struct vmnet_assignment *assignment),
+		       void *context, struct vmnet_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,67 @@
+#pragma once
+/*
+ * What a network is asked to be. Every setter judges its input at entry and leaves a sentence; what
+ * depends on the subnet that is only known later (an automatic one) is judged again by
+ * configuration_complete().
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/error.h"
+#include "gateway/gateway.h"
+#include "vmnet/vmnet.h"
+
+#define CONFIGURATION_MAX_FORWARDS 4096
+#define CONFIGURATION_LABEL_SIZE   (64 * 4 + 1)
+#define CONFIGURATION_KEY_SIZE	   256
+#define CONFIGURATION_PATH_SIZE	   4096
+#define CONFIGURATION_MTU_MIN	   576
+#define CONFIGURATION_MTU_MAX	   65520
+
+struct vmnet_network_configuration {
+	vmnet_mode_t mode;
+	struct ip_prefix subnet; /* canonical; family NONE = automatic */
+	uint8_t prefix_length;
+	uint32_t mtu;
+	bool nat;
+	bool dhcp;
+	bool dns;
+	vmnet_host_access_t host_access;
+	bool allow_metadata;
+	bool udp_endpoint_independent_filtering;
+	char label[CONFIGURATION_LABEL_SIZE];
+	char key[CONFIGURATION_KEY_SIZE]; /* "" = no assignment */
+	struct mac_addr seed;
+	char state_directory[CONFIGURATION_PATH_SIZE]; /* "" = the default */
+	char runtime_directory[CONFIGURATION_PATH_SIZE];
+	char hostname[GATEWAY_NAME_SIZE];
+	int capture_fd; /* a duplicate; -1 = none */
+	void (*log_callback)(void *context, enum vmnet_log_level level, const char *line);
+	void *log_context;
+	/* An address of family NONE is chosen when the subnet is known. */
+	struct gateway_reservation reservations[GATEWAY_MAX_RESERVATIONS];
+	uint32_t reservation_count;
+	struct vmnet_port_forward *forwards;
+	size_t forward_count;
+	struct error error;
+};
+
+/*
+ * Chooses the addresses of reservations that asked for any, `guest` for the first of them, and
+ * judges all against the subnet. *reservations has config->reservation_count items, a copy of the
+ * configuration's. Negative errno with a sentence.
+ */
+int configuration_complete(const struct vmnet_network_configuration *config,
+			   const struct ip_prefix *subnet, const struct ip_addr *guest,
+			   struct gateway_reservation *reservations, struct error *err) MUST_USE;
+
+/* Judges a forward as add_port_forward does, without looking at others. */
+bool configuration_judge_forward(const struct vmnet_port_forward *forward,
+				 struct error *err) MUST_USE;
+
+/* The status of the public API for a negative errno. */
+vmnet_return_t configuration_status_of(int negative_errno);
+
+struct mac_addr configuration_mac(const ether_addr_t *addr);

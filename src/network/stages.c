@@ -1,0 +1,160 @@
+/* The composition root: which stage pushes into which, in one short function. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/clock.h"
+#include "host/host_real.h"
+#include "network/network_internal.h"
+
+/* What the limit of open files must leave for everything that is not a flow. */
+#define STAGES_FILE_RESERVE 256
+#define STAGES_FLOWS_MOST   32768
+#define STAGES_FLOWS_LEAST  64
+#define STAGES_HALF_OPEN    1024
+
+static uint32_t stages_flow_capacity(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+		return STAGES_FLOWS_MOST;
+	if (limit.rlim_cur < STAGES_FILE_RESERVE + STAGES_FLOWS_LEAST)
+		return STAGES_FLOWS_LEAST;
+	rlim_t left = limit.rlim_cur - STAGES_FILE_RESERVE;
+	return left < STAGES_FLOWS_MOST ? (uint32_t)left : STAGES_FLOWS_MOST;
+}
+
+static int stages_new_gateway(struct vmnet_network *network)
+{
+	const struct vmnet_network_configuration *config = &network->config;
+	struct gateway_config *gateway = calloc(1, sizeof(*gateway));
+	const struct gateway_context context = {
+		.loop = network->loop,
+		.random = &random_system,
+		.log = &network->log,
+		.drops = &network->drops,
+		.host = network->host,
+		.to_bridge = bridge_gateway_side(network->bridge),
+	};
+
+	if (!gateway)
+		return -ENOMEM;
+	gateway->mac = network->gateway_mac;
+	gateway->addr = network->gateway_addr;
+	gateway->subnet = network->subnet;
+	gateway->mtu = config->mtu;
+	gateway->dhcp = config->dhcp;
+	gateway->dns = config->dns;
+	gateway->route = config->nat;
+	memcpy(gateway->hostname, config->hostname, sizeof(gateway->hostname));
+	memcpy(gateway->domain, "internal", sizeof("internal"));
+	memcpy(gateway->reservations, network->reservations, sizeof(gateway->reservations));
+	gateway->reservation_count = network->reservation_count;
+	int status = gateway_new(gateway, &context, &network->gateway);
+	free(gateway);
+	return status;
+}
+
+static int stages_new_nat(struct vmnet_network *network)
+{
+	const struct vmnet_network_configuration *config = &network->config;
+	const struct nat_config nat = {
+		.mac = network->gateway_mac,
+		.addr = network->gateway_addr,
+		.subnet = network->subnet,
+		.mtu = config->mtu,
+		.outbound = config->nat,
+		.host_access = (enum nat_host_access)config->host_access,
+		.allow_metadata = config->allow_metadata,
+		.udp_endpoint_independent_filtering = config->udp_endpoint_independent_filtering,
+		/* Stream and datagram ports hold what they sent in memory of ours anyway. */
+		.backlog = NAT_BACKLOG_KEPT,
+		.flow_capacity = stages_flow_capacity(),
+		.half_open_capacity = STAGES_HALF_OPEN,
+		.port_capacity = network->port_capacity,
+	};
+	const struct nat_context context = {
+		.loop = network->loop,
+		.random = &random_system,
+		.log = &network->log,
+		.drops = &network->drops,
+		.host = network->host,
+		.to_guest = gateway_nat_side(network->gateway),
+		.dns_stream = gateway_dns_stream(network->gateway),
+	};
+
+	return nat_new(&nat, &context, &network->nat);
+}
+
+static void stages_flush_capture(struct loop_deferred *deferred)
+{
+	struct vmnet_network *network = container_of(deferred, struct vmnet_network, capture_flush);
+
+	frame_sink_flush(capture_sink(network->capture));
+}
+
+/* Guest addresses: all but network, gateway and broadcast. */
+static uint32_t stages_port_capacity(const struct ip_prefix *subnet)
+{
+	uint32_t addresses = ip_prefix_last_v4(subnet) - ip_prefix_first_v4(subnet) - 2;
+
+	return addresses < NETWORK_MAX_PORTS ? addresses : NETWORK_MAX_PORTS;
+}
+
+int network_stages_new(struct vmnet_network *network, int capture_fd, struct error *err)
+{
+	int status = loop_new(&clock_boottime, &network->loop);
+
+	network->port_capacity = stages_port_capacity(&network->subnet);
+	network->ports = calloc(network->port_capacity, sizeof(*network->ports));
+	loop_deferred_init(&network->reap, network_reap_ports);
+	loop_deferred_init(&network->capture_flush, stages_flush_capture);
+	if (status == 0 && !network->ports)
+		status = -ENOMEM;
+	if (status == 0)
+		status = host_real_new(network->loop, &network->log, &network->host, err);
+	if (status == 0) {
+		const struct bridge_config bridge = { .gateway_mac = network->gateway_mac,
+						      .gateway_addr = network->gateway_addr,
+						      .port_capacity = network->port_capacity,
+						      .mtu = network->config.mtu };
+
+		status = bridge_new(&bridge, &random_system, &network->drops, &network->bridge);
+	}
+	if (status == 0)
+		status = stages_new_gateway(network);
+	if (status == 0)
+		status = stages_new_nat(network);
+	if (status == 0 && capture_fd >= 0)
+		status = capture_new(capture_fd, network->config.label, &network->capture, err);
+	if (status < 0) {
+		if (err && err->text[0] == '\0')
+			error_set(err, "cannot start the network: %s", strerror(-status));
+		return status;
+	}
+	bridge_set_gateway(network->bridge, gateway_guest_side(network->gateway));
+	gateway_set_nat(network->gateway, nat_guest_side(network->nat));
+	if (network->capture)
+		bridge_set_capture(network->bridge, capture_sink(network->capture));
+	return 0;
+}
+
+/* From the outside in: nobody is called by a stage that is gone. */
+void network_stages_free(struct vmnet_network *network)
+{
+	if (network->ports)
+		network_remove_all_ports(network);
+	loop_deferred_cancel(&network->reap);
+	loop_deferred_cancel(&network->capture_flush);
+	network->nat = nat_free(network->nat);
+	network->gateway = gateway_free(network->gateway);
+	network->bridge = bridge_free(network->bridge);
+	network->capture = capture_free(network->capture);
+	network->host = host_real_free(network->host);
+	network->loop = loop_free(network->loop);
+	free(network->ports);
+	network->ports = NULL;
+}
