@@ -1,0 +1,239 @@
+/*
+ * Theory of operation
+ *
+ * A forward is a bound socket and the guest endpoint it leads to. TCP: each connection that waits
+ * becomes a flow (tcp.h); when no descriptor is left, accepting pauses for a moment and never spins,
+ * because sockets are edge-triggered and the pause is a timer. UDP: the socket is handed to udp.c,
+ * which sends the guest's own datagrams by it, too. Sockets are few and change rarely: a list.
+ */
+
+#include "nat/forward.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include "nat/tcp.h"
+#include "nat/udp.h"
+
+#define FORWARD_MOST 16384
+/* Connections accepted from one listener before others get their turn. */
+#define FORWARD_ACCEPT_BATCH 64
+#define FORWARD_PAUSE_NS     (100 * NS_PER_MS)
+
+struct forward {
+	struct list node;
+	struct nat *nat;
+	struct nat_forward rule;
+	struct host_socket socket;
+	struct timer again; /* more waits, or accepting pauses */
+};
+
+struct forward_table {
+	struct nat *nat;
+	struct list forwards; /* in the order added */
+	size_t count;
+};
+
+static struct forward *forward_of(struct list *node)
+{
+	return container_of(node, struct forward, node);
+}
+
+static void forward_accept(struct forward *forward)
+{
+	struct nat *nat = forward->nat;
+	int status = 0;
+
+	for (unsigned i = 0; i < FORWARD_ACCEPT_BATCH && status == 0; i++)
+		status = tcp_accept_to_guest(nat, &forward->socket, &forward->rule.internal);
+	if (status == -EAGAIN)
+		return;
+	if (status == -EMFILE || status == -ENFILE)
+		nat_drop(nat, DROP_SOCKET_LIMIT);
+	/* The edge has been used up, so ask again: at once for more, later after an error. */
+	timer_set(nat_timers(nat), &forward->again,
+		  nat_now(nat) + (status == 0 ? 0 : FORWARD_PAUSE_NS));
+}
+
+static void forward_serve(struct forward *forward, uint32_t events)
+{
+	struct nat *nat = forward->nat;
+
+	if (forward->rule.protocol == NAT_PROTOCOL_TCP)
+		forward_accept(forward);
+	else if (udp_forward_ready(nat, &forward->rule, &forward->socket, events))
+		timer_set(nat_timers(nat), &forward->again, nat_now(nat));
+}
+
+static void forward_again(struct timer *timer, uint64_t now_ns)
+{
+	(void)now_ns;
+	forward_serve(container_of(timer, struct forward, again), EPOLLIN);
+}
+
+static void forward_ready(struct host_socket *socket, uint32_t events)
+{
+	struct forward *forward = container_of(socket, struct forward, socket);
+
+	/* While accepting pauses, what waits is taken when the pause is over. */
+	if (!timer_is_set(&forward->again))
+		forward_serve(forward, events);
+}
+
+int forward_table_new(struct nat *nat, struct forward_table **ret_table)
+{
+	struct forward_table *table = calloc(1, sizeof(*table));
+
+	if (!table)
+		return -ENOMEM;
+	table->nat = nat;
+	list_init(&table->forwards);
+	*ret_table = table;
+	return 0;
+}
+
+static void forward_free(struct forward_table *table, struct forward *forward)
+{
+	struct nat *nat = table->nat;
+
+	if (forward->rule.protocol == NAT_PROTOCOL_UDP)
+		udp_forward_gone(nat, &forward->socket);
+	timer_clear(nat_timers(nat), &forward->again);
+	host_call(nat->context.host, close, &forward->socket);
+	list_remove(&forward->node);
+	table->count--;
+	free(forward);
+}
+
+struct forward_table *forward_table_free(struct forward_table *table)
+{
+	if (!table)
+		return NULL;
+	list_for_each_safe(node, next, &table->forwards) forward_free(table, forward_of(node));
+	free(table);
+	return NULL;
+}
+
+/* The same socket would be bound twice; what only overlaps is the kernel's to judge. */
+static struct forward *forward_exact(const struct forward_table *table, uint8_t protocol,
+				     const struct ip_endpoint *external)
+{
+	list_for_each_safe(node, next, &table->forwards)
+	{
+		struct forward *forward = forward_of(node);
+
+		if (forward->rule.protocol == protocol &&
+		    ip_endpoint_equal(&forward->rule.external, external))
+			return forward;
+	}
+	return NULL;
+}
+
+static int forward_open(struct forward *forward, struct ip_endpoint *ret_bound)
+{
+	struct host *host = forward->nat->context.host;
+	const struct ip_endpoint *at = &forward->rule.external;
+
+	host_socket_init(&forward->socket, forward_ready);
+	timer_init(&forward->again, forward_again);
+	if (forward->rule.protocol == NAT_PROTOCOL_TCP)
+		return host_call(host, tcp_listen, &forward->socket, at, ret_bound);
+	if (forward->rule.protocol == NAT_PROTOCOL_UDP)
+		return host_call(host, udp_open, &forward->socket, at, ret_bound);
+	return -EINVAL;
+}
+
+int nat_forward_add(struct nat *nat, const struct nat_forward *rule, struct ip_endpoint *ret_bound)
+{
+	struct forward_table *table = nat->forwards;
+	struct forward *forward;
+
+	if (rule->external.port != 0 && forward_exact(table, rule->protocol, &rule->external))
+		return -EEXIST;
+	if (table->count == FORWARD_MOST)
+		return -ENOSPC;
+	forward = calloc(1, sizeof(*forward));
+	if (!forward)
+		return -ENOMEM;
+	forward->nat = nat;
+	forward->rule = *rule;
+	int status = forward_open(forward, &forward->rule.external);
+	if (status < 0) {
+		free(forward);
+		return status;
+	}
+	list_append(&table->forwards, &forward->node);
+	table->count++;
+	*ret_bound = forward->rule.external;
+	return 0;
+}
+
+int nat_forward_remove(struct nat *nat, uint8_t protocol, const struct ip_endpoint *external)
+{
+	struct forward *forward = forward_exact(nat->forwards, protocol, external);
+
+	if (!forward)
+		return -ENOENT;
+	forward_free(nat->forwards, forward);
+	return 0;
+}
+
+size_t nat_forwards(const struct nat *nat, struct nat_forward *ret_forwards, size_t capacity)
+{
+	size_t count = 0;
+
+	list_for_each_safe(node, next, &nat->forwards->forwards)
+	{
+		if (count < capacity)
+			ret_forwards[count] = forward_of(node)->rule;
+		count++;
+	}
+	return count;
+}
+
+const struct nat_forward *forward_find_port(const struct nat *nat, uint8_t protocol, uint16_t port)
+{
+	list_for_each_safe(node, next, &nat->forwards->forwards)
+	{
+		const struct forward *forward = forward_of(node);
+
+		if (forward->rule.protocol == protocol && forward->rule.external.port == port)
+			return &forward->rule;
+	}
+	return NULL;
+}
+
+const struct nat_forward *forward_find(const struct nat *nat, uint8_t protocol,
+				       const struct ip_endpoint *at)
+{
+	list_for_each_safe(node, next, &nat->forwards->forwards)
+	{
+		const struct nat_forward *rule = &forward_of(node)->rule;
+
+		if (rule->protocol != protocol || rule->external.port != at->port ||
+		    rule->external.addr.family != at->addr.family)
+			continue;
+		if (ip_addr_is_unspecified(&rule->external.addr) ||
+		    ip_addr_equal(&rule->external.addr, &at->addr))
+			return rule;
+	}
+	return NULL;
+}
+
+struct host_socket *forward_udp_socket(const struct nat *nat, const struct ip_endpoint *guest,
+				       const struct nat_forward **ret_forward)
+{
+	list_for_each_safe(node, next, &nat->forwards->forwards)
+	{
+		struct forward *forward = forward_of(node);
+
+		if (forward->rule.protocol != NAT_PROTOCOL_UDP ||
+		    !ip_addr_is_v4(&forward->rule.external.addr) ||
+		    !ip_endpoint_equal(&forward->rule.internal, guest))
+			continue;
+		*ret_forward = &forward->rule;
+		return &forward->socket;
+	}
+	return NULL;
+}

@@ -1,0 +1,65 @@
+/* ICMP errors towards a guest, about a packet of its own that is rebuilt from the flow. */
+
+#include "nat/icmp_error.h"
+
+#include "nat/icmp_flow.h"
+#include "wire/icmp.h"
+#include "wire/ipv4.h"
+#include "wire/packet_build.h"
+#include "wire/writer.h"
+
+#define ICMP_ERROR_INTERVAL_NS (NS_PER_S / ICMP_ERRORS_PER_S)
+
+static bool icmp_error_allowed(struct icmp_error_limit *limit, uint64_t now_ns)
+{
+	uint64_t tokens = (now_ns - limit->filled_ns) / ICMP_ERROR_INTERVAL_NS;
+
+	if (limit->filled_ns == 0 || tokens >= ICMP_ERRORS_BURST) {
+		limit->tokens = ICMP_ERRORS_BURST;
+		limit->filled_ns = now_ns;
+	} else if (tokens > 0) {
+		uint64_t sum = limit->tokens + tokens;
+
+		limit->tokens = sum < ICMP_ERRORS_BURST ? (uint32_t)sum : ICMP_ERRORS_BURST;
+		limit->filled_ns += tokens * ICMP_ERROR_INTERVAL_NS;
+	}
+	if (limit->tokens == 0)
+		return false;
+	limit->tokens--;
+	return true;
+}
+
+void icmp_send_error(struct nat *nat, const struct ip_addr *origin, const struct ip_addr *guest,
+		     const struct ip_addr *remote, uint8_t protocol, uint8_t type, uint8_t code,
+		     uint32_t mtu, const void *quote, size_t quote_size)
+{
+	uint8_t packet[ICMP_QUOTE_MAX];
+	struct writer writer = writer_of(packet, sizeof(packet));
+	const struct packet_link link = { .source = nat->config.mac };
+	const struct ipv4_header ip = {
+		.total_size = (uint16_t)(IPV4_HEADER_SIZE + quote_size),
+		.dont_fragment = true,
+		.ttl = 1,
+		.protocol = protocol,
+		.source = *guest,
+		.destination = *remote,
+	};
+	const struct icmp_header header = {
+		.type = type,
+		.code = code,
+		.mtu = (uint16_t)(mtu < UINT16_MAX ? mtu : UINT16_MAX),
+	};
+	struct frame frame;
+
+	if (!icmp_error_allowed(icmp_error_limit_of(nat), nat_now(nat))) {
+		nat_drop(nat, DROP_ICMP_LIMIT);
+		return;
+	}
+	ipv4_build(&writer, &ip);
+	size_t left = writer_left(&writer);
+	writer_bytes(&writer, quote, quote_size < left ? quote_size : left);
+	struct iovec payload = { packet, writer.position };
+	if (writer_ok(&writer) &&
+	    packet_build_icmp(&frame, &link, origin, guest, &header, &payload, 1))
+		nat_push_to_guest(nat, &frame);
+}

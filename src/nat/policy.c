@@ -1,0 +1,143 @@
+/*
+ * What a guest may reach (design: "What a guest may reach by default"). One place decides for every
+ * protocol, at each new flow:
+ *
+ *     never                  0/8, 127/8, multicast, 240/4, the guest's own subnet, other networks
+ *     with allow_metadata    169.254/16 and the clouds' other metadata addresses
+ *     the gateway's address  own forwards (hairpin); the host, as far as host_access opens it
+ *     addresses of the host  own forwards (hairpin); the default route's source with host_access
+ *     anything else          the outside, unless the network has no NAT
+ */
+
+#include "nat/nat_internal.h"
+
+/* addr as host-order numbers, so that the table reads like the design. */
+struct policy_range {
+	uint32_t addr;
+	uint8_t length;
+};
+
+static const struct policy_range policy_never[] = {
+	{ 0x00000000, 8 }, /* "this network", RFC 1122 3.2.1.3 */
+	{ 0x7f000000, 8 }, /* loopback */
+	{ 0xe0000000, 4 }, /* multicast */
+	{ 0xf0000000, 4 }, /* reserved and broadcast */
+};
+
+static const struct policy_range policy_metadata[] = {
+	{ 0xa9fe0000, 16 }, /* link-local, 169.254.169.254 among it */
+	{ 0xa83f8110, 32 }, /* 168.63.129.16 (Azure) */
+	{ 0x646464c8, 32 }, /* 100.100.100.200 (Alibaba) */
+};
+
+static bool policy_in(const struct policy_range *ranges, size_t count, uint32_t addr)
+{
+	for (size_t i = 0; i < count; i++) {
+		uint32_t mask = ip_length_to_mask(ranges[i].length);
+
+		if ((addr & mask) == ranges[i].addr)
+			return true;
+	}
+	return false;
+}
+
+static bool policy_is_forbidden(const struct nat *nat, const struct ip_addr *seen)
+{
+	const struct nat_config *config = &nat->config;
+	uint32_t addr = ip_addr_to_v4(seen);
+
+	if (policy_in(policy_never, ARRAY_COUNT(policy_never), addr))
+		return true;
+	if (!config->allow_metadata &&
+	    policy_in(policy_metadata, ARRAY_COUNT(policy_metadata), addr))
+		return true;
+	if (ip_prefix_contains(&config->subnet, seen))
+		return true;
+	return config->belongs_to_other && config->belongs_to_other(config->belongs_context, seen);
+}
+
+/* Where a listener of ours is reached from inside the process. */
+static struct ip_addr policy_listener_addr(const struct nat_forward *forward)
+{
+	const uint8_t loopback6[16] = { [15] = 1 };
+
+	if (!ip_addr_is_unspecified(&forward->external.addr))
+		return forward->external.addr;
+	return ip_addr_is_v4(&forward->external.addr) ? ip_addr_from_v4(INADDR_LOOPBACK)
+						      : ip_addr_from_v6(loopback6);
+}
+
+/* The gateway's address stands for the host. */
+static bool policy_resolve_gateway(const struct nat *nat, uint8_t protocol,
+				   const struct ip_endpoint *seen, struct ip_endpoint *ret_real)
+{
+	struct host *host = nat->context.host;
+	const struct nat_forward *own = forward_find_port(nat, protocol, seen->port);
+
+	ret_real->port = seen->port;
+	if (own) {
+		ret_real->addr = policy_listener_addr(own);
+		return true;
+	}
+	switch (nat->config.host_access) {
+	case NAT_HOST_ACCESS_NONE:
+		return false;
+	case NAT_HOST_ACCESS_LAN:
+		return host_call(host, default_source, IP_FAMILY_V4, &ret_real->addr);
+	case NAT_HOST_ACCESS_LOOPBACK:
+		ret_real->addr = ip_addr_from_v4(INADDR_LOOPBACK);
+		return true;
+	}
+	return false;
+}
+
+/* One of the host's own addresses. */
+static bool policy_may_reach_local(const struct nat *nat, uint8_t protocol,
+				   const struct ip_endpoint *seen)
+{
+	struct ip_addr source;
+
+	if (forward_find(nat, protocol, seen))
+		return true;
+	return nat->config.host_access != NAT_HOST_ACCESS_NONE &&
+	       host_call(nat->context.host, default_source, IP_FAMILY_V4, &source) &&
+	       ip_addr_equal(&source, &seen->addr);
+}
+
+bool policy_resolve(const struct nat *nat, uint8_t protocol, const struct ip_endpoint *seen,
+		    struct ip_endpoint *ret_real, enum drop_reason *ret_reason)
+{
+	struct ip_endpoint real = *seen;
+
+	if (ip_addr_equal(&seen->addr, &nat->config.addr)) {
+		*ret_reason = DROP_HOST_ACCESS;
+		if (!policy_resolve_gateway(nat, protocol, seen, &real))
+			return false;
+		*ret_real = real;
+		return true;
+	}
+	*ret_reason = DROP_FORBIDDEN_DESTINATION;
+	if (!ip_addr_is_v4(&seen->addr) || policy_is_forbidden(nat, &seen->addr))
+		return false;
+	if (host_call(nat->context.host, is_local, &seen->addr)) {
+		*ret_reason = DROP_HOST_ACCESS;
+		if (!policy_may_reach_local(nat, protocol, seen))
+			return false;
+	} else if (!nat->config.outbound) {
+		*ret_reason = DROP_NAT_OFF;
+		return false;
+	}
+	*ret_real = real;
+	return true;
+}
+
+struct ip_endpoint policy_client_seen(const struct nat *nat, const struct ip_endpoint *client)
+{
+	struct ip_endpoint seen = { ip_addr_unmap(&client->addr), client->port };
+
+	if (!ip_addr_is_v4(&seen.addr) || ip_addr_is_loopback(&seen.addr) ||
+	    ip_prefix_contains(&nat->config.subnet, &seen.addr) ||
+	    host_call(nat->context.host, is_local, &seen.addr))
+		seen.addr = nat->config.addr;
+	return seen;
+}

@@ -1,0 +1,148 @@
+/*
+ * Theory of operation
+ *
+ * A guest's datagram goes by the peer that (guest, destination) names: an answer to a client of a
+ * forward leaves by the forward's socket and from the address the client asked; everything else by
+ * the mapping's own socket, which is opened once and keeps its port for all destinations
+ * (endpoint-independent mapping, RFC 4787 4.1). A guest endpoint that has a forward on the wildcard
+ * address talks to the outside by the forward's socket, so that peers see the external port.
+ *
+ * DF, TTL and TOS are carried. What the host refuses at once comes back to the guest as an ICMP
+ * error; what the network refuses later comes by the socket's error queue (udp_receive.c).
+ */
+
+#include "nat/udp.h"
+
+#include <errno.h>
+
+#include "nat/forward.h"
+#include "nat/icmp_flow.h"
+#include "nat/udp_table.h"
+#include "wire/icmp.h"
+#include "wire/udp.h"
+
+/* Tells the guest with the datagram itself as quote. */
+static void udp_refuse(struct nat *nat, const struct frame *frame, uint8_t code)
+{
+	const struct packet *packet = &frame->packet;
+
+	icmp_send_error(nat, &nat->config.addr, &packet->ip_source, &packet->ip_destination,
+			PACKET_IP_PROTOCOL_UDP, ICMP_TYPE_UNREACHABLE, code, 0,
+			frame->header + packet->l4_offset, UDP_HEADER_SIZE);
+}
+
+/* The socket that a first datagram to the outside leaves by: a forward's, or the mapping's own. */
+static struct host_socket *udp_outside_socket(struct udp_mapping *mapping)
+{
+	struct nat *nat = mapping->nat;
+	const struct nat_forward *forward;
+	const struct ip_endpoint any = { .addr = ip_addr_from_v4(INADDR_ANY) };
+	struct ip_endpoint bound;
+	struct host_socket *socket = forward_udp_socket(nat, &mapping->guest, &forward);
+
+	/* One that is bound to an address cannot send from another. */
+	if (socket && ip_addr_is_unspecified(&forward->external.addr))
+		return socket;
+	if (mapping->socket.fd >= 0)
+		return &mapping->socket;
+	int status = host_call(nat->context.host, udp_open, &mapping->socket, &any, &bound);
+	if (status == 0)
+		return &mapping->socket;
+	nat_drop(nat, DROP_SOCKET_LIMIT);
+	return NULL;
+}
+
+static struct udp_peer *udp_peer_towards(struct nat *nat, const struct frame *frame,
+					 const struct ip_endpoint *guest,
+					 const struct ip_endpoint *seen)
+{
+	struct udp_table *table = nat->shard.udp;
+	struct udp_peer *peer = udp_peer_by_seen(table, guest, seen);
+	const struct ip_addr no_local = {};
+	enum drop_reason reason;
+	struct ip_endpoint real;
+
+	if (peer)
+		return peer;
+	if (!policy_resolve(nat, NAT_PROTOCOL_UDP, seen, &real, &reason)) {
+		nat_drop(nat, reason);
+		udp_refuse(nat, frame, ICMP_CODE_ADMIN_PROHIBITED);
+		return NULL;
+	}
+	if (!ip_addr_is_v4(&real.addr)) { /* a hairpin to a forward on IPv6 alone */
+		nat_drop(nat, DROP_HOST_ACCESS);
+		return NULL;
+	}
+	struct udp_mapping *mapping = udp_mapping_find(table, guest);
+	if (!mapping)
+		mapping = udp_mapping_new(table, guest, frame->port);
+	if (!mapping)
+		return NULL;
+	struct host_socket *via = udp_outside_socket(mapping);
+	if (!via)
+		return NULL;
+	/* The same remote by another name (the gateway for a host address): the newer name counts,
+	 * since an answer can show only one. */
+	struct udp_peer *other = udp_peer_by_real(table, via, &real, &no_local);
+	if (other)
+		udp_peer_free(other);
+	return udp_peer_new(mapping, via, seen, &real, &no_local);
+}
+
+static void udp_send_failed(struct nat *nat, const struct frame *frame, int error)
+{
+	switch (error) {
+	case EAGAIN:
+	case ENOBUFS:
+		nat_drop(nat, DROP_SOCKET_FULL);
+		return;
+	case ENETUNREACH:
+		udp_refuse(nat, frame, ICMP_CODE_NET_UNREACHABLE);
+		break;
+	case EHOSTUNREACH:
+		udp_refuse(nat, frame, ICMP_CODE_HOST_UNREACHABLE);
+		break;
+	case EACCES:
+	case EPERM:
+		udp_refuse(nat, frame, ICMP_CODE_ADMIN_PROHIBITED);
+		break;
+	default: /* EMSGSIZE: the error queue has the path's MTU */
+		break;
+	}
+	nat_drop(nat, DROP_SOCKET_ERROR);
+}
+
+void udp_input(struct nat *nat, struct frame *frame)
+{
+	const struct packet *packet = &frame->packet;
+	const struct ip_endpoint guest = { packet->ip_source, packet->port_source };
+	const struct ip_endpoint seen = { packet->ip_destination, packet->port_destination };
+	uint64_t now_ns = nat_now(nat);
+
+	/* CVE-2014-3640: no flow without two valid endpoints. */
+	if (guest.port == 0 || seen.port == 0) {
+		nat_drop(nat, DROP_BAD_L4_HEADER);
+		return;
+	}
+	struct udp_peer *peer = udp_peer_towards(nat, frame, &guest, &seen);
+	if (!peer)
+		return;
+	struct udp_mapping *mapping = peer->mapping;
+	const struct host_datagram datagram = {
+		.remote = peer->real,
+		.local = peer->local,
+		.ttl = (uint8_t)(packet->ip_ttl - 1),
+		.tos = packet->ip_tos,
+		.dont_fragment = packet->ip_dont_fragment,
+		.size = frame->payload_size,
+	};
+	mapping->port = frame->port;
+	if (mapping->sent < 2)
+		mapping->sent++;
+	udp_peer_touch(peer, now_ns);
+	udp_mapping_touch(mapping, now_ns);
+	ssize_t sent = host_call(nat->context.host, udp_send, peer->via, &datagram, frame->payload,
+				 frame->payload_count);
+	if (sent < 0)
+		udp_send_failed(nat, frame, (int)-sent);
+}
