@@ -1,0 +1,71 @@
+/*
+ * One network for one virtual machine, with one forwarded port: all of libvmnet that a simple
+ * program needs. Build it with `cc one-vm.c $(pkg-config --cflags --libs libvmnet)`, run it, and
+ * start QEMU with the line it prints. It ends when its input ends (Ctrl-D).
+ */
+
+#include <arpa/inet.h>
+#include <netinet/ether.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <vmnet/vmnet.h>
+
+static int listen_on(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    listen(fd, 1) < 0) {
+		perror(path);
+		return -1;
+	}
+	return fd;
+}
+
+int main(int argc, char **argv)
+{
+	const char *path = argc > 1 ? argv[1] : "vm.sock";
+	const char *mac = "02:00:00:00:00:01";
+	struct ether_addr client;
+	const struct in_addr any = { 0 };
+	struct in_addr guest;
+	struct vmnet_port_forward forward;
+	struct vmnet_error error = { "" };
+
+	/* A network with DHCP, DNS and NAT; the guest gets the first free address. */
+	vmnet_network_configuration_ref config =
+		vmnet_network_configuration_create(VMNET_SHARED_MODE, NULL);
+	vmnet_network_configuration_set_label(config, "example");
+	vmnet_network_configuration_add_dhcp_reservation(config, ether_aton_r(mac, &client), &any);
+	/* Port 22 of the guest on a free port of this host's loopback addresses. */
+	vmnet_network_configuration_add_port_forwarding_rule(config, IPPROTO_TCP, AF_INET, 22, 0,
+							     NULL);
+	vmnet_network_ref network = vmnet_network_create(config, NULL);
+	if (!network) {
+		fprintf(stderr, "%s\n", vmnet_network_configuration_get_error(config));
+		return 1;
+	}
+	vmnet_network_configuration_release(config);
+
+	int fd = listen_on(path);
+	if (fd < 0 || vmnet_network_attach_stream_fd(network, fd, NULL, NULL, &error) !=
+			      VMNET_SUCCESS) {
+		fprintf(stderr, "%s\n", error.text);
+		return 1;
+	}
+	vmnet_network_get_reservation(network, &client, &guest);
+	vmnet_network_get_port_forwards(network, &forward, 1);
+	printf("guest %s, ssh -p %u root@127.0.0.1\n", inet_ntoa(guest), forward.external_port);
+	printf("qemu-system-x86_64 -netdev stream,id=n,server=off,addr.type=unix,addr.path=%s "
+	       "-device virtio-net-pci,netdev=n,mac=%s ...\n", path, mac);
+	fflush(stdout);
+	while (getchar() != EOF)
+		;
+	unlink(path);
+	vmnet_network_release(network);
+	return 0;
+}
