@@ -145,6 +145,10 @@ int network_stages_new(struct vmnet_network *network, int capture_fd, struct err
 /* From the outside in: nobody is called by a stage that is gone. */
 void network_stages_free(struct vmnet_network *network)
 {
+	if (!network->loop) { /* failed before the first stage */
+		free(network->ports);
+		return;
+	}
 	if (network->ports)
 		network_remove_all_ports(network);
 	loop_deferred_cancel(&network->reap);
