@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HOSTS_FILE_SIZE_MAX    (4U * 1024 * 1024)
+#define HOSTS_FILE_SIZE_MAX    4194304
 #define HOSTS_FILE_NAME_LENGTH 253 /* RFC 1035 2.3.4, without the root's dot */
 
 struct hosts_file_parser {
@@ -47,7 +47,9 @@ static const char *hosts_file_add_name(struct hosts_file_parser *parser, struct 
 		char c = word.start[i];
 		if (c <= ' ' || c >= 127)
 			return NULL;
-		name[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+		if (c >= 'A' && c <= 'Z')
+			c = (char)(c - 'A' + 'a');
+		name[i] = c;
 	}
 	name[word.length] = '\0';
 	parser->names_used += word.length + 1;

@@ -31,7 +31,15 @@ static bool peek_wait(int fd)
 	return poll(&pollfd, 1, PEEK_WAIT_MS) == 1;
 }
 
-static bool peek_connect(enum ip_family family, int *ret_sender, int *ret_receiver)
+/* -1 = not open. */
+struct peek_connection {
+	int listener_fd;
+	int sender_fd;
+	int receiver_fd;
+};
+
+/* What it opened is in *connection in any case. */
+static bool peek_connect(enum ip_family family, struct peek_connection *connection)
 {
 	struct ip_endpoint at = { .addr = ip_addr_from_v4(INADDR_LOOPBACK) };
 	if (family == IP_FAMILY_V6)
@@ -39,24 +47,23 @@ static bool peek_connect(enum ip_family family, int *ret_sender, int *ret_receiv
 	struct sockaddr_storage sockaddr;
 	socklen_t size = ip_endpoint_to_sockaddr(&at, &sockaddr);
 	int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-	autoclose int listener_fd = socket(host_real_domain((uint8_t)family), type, 0);
-	if (listener_fd < 0 || bind(listener_fd, (const struct sockaddr *)&sockaddr, size) < 0 ||
-	    listen(listener_fd, 1) < 0 || host_real_local_endpoint(listener_fd, &at) < 0)
+	int fd = socket(host_real_domain((uint8_t)family), type, 0);
+	connection->listener_fd = fd;
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&sockaddr, size) < 0 || listen(fd, 1) < 0 ||
+	    host_real_local_endpoint(fd, &at) < 0)
 		return false;
+
 	size = ip_endpoint_to_sockaddr(&at, &sockaddr);
-	autoclose int sender_fd = socket(host_real_domain((uint8_t)family), type, 0);
-	if (sender_fd < 0 ||
-	    (connect(sender_fd, (const struct sockaddr *)&sockaddr, size) < 0 &&
-	     errno != EINPROGRESS) ||
-	    !peek_wait(listener_fd))
+	fd = socket(host_real_domain((uint8_t)family), type, 0);
+	connection->sender_fd = fd;
+	if (fd < 0 ||
+	    (connect(fd, (const struct sockaddr *)&sockaddr, size) < 0 && errno != EINPROGRESS))
 		return false;
-	int receiver_fd = accept4(listener_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (receiver_fd < 0)
+	if (!peek_wait(connection->listener_fd))
 		return false;
-	*ret_sender = sender_fd;
-	*ret_receiver = receiver_fd;
-	sender_fd = -1;
-	return true;
+	connection->receiver_fd =
+		accept4(connection->listener_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	return connection->receiver_fd >= 0;
 }
 
 static bool peek_set(int fd, int offset)
@@ -87,11 +94,14 @@ static enum peek_answer peek_try(int sender_fd, int receiver_fd)
 
 static enum peek_answer peek_probe(enum ip_family family)
 {
-	autoclose int sender_fd = -1;
-	autoclose int receiver_fd = -1;
-	if (!peek_connect(family, &sender_fd, &receiver_fd))
-		return PEEK_UNKNOWN;
-	return peek_try(sender_fd, receiver_fd);
+	struct peek_connection connection = { -1, -1, -1 };
+	enum peek_answer answer = PEEK_UNKNOWN;
+	if (peek_connect(family, &connection))
+		answer = peek_try(connection.sender_fd, connection.receiver_fd);
+	fd_close(connection.listener_fd);
+	fd_close(connection.sender_fd);
+	fd_close(connection.receiver_fd);
+	return answer;
 }
 
 bool host_real_can_peek(enum ip_family family)

@@ -9,7 +9,8 @@
 #include "host/host_internal.h"
 #include "host/watched_socket.h"
 
-static int tcp_socket_new(enum ip_family family, int *ret_fd)
+/* The fd or negative errno. */
+static int tcp_socket_new(enum ip_family family)
 {
 	int fd = socket(host_real_domain((uint8_t)family),
 			SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -20,20 +21,18 @@ static int tcp_socket_new(enum ip_family family, int *ret_fd)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (family == IP_FAMILY_V6)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	*ret_fd = fd;
-	return 0;
+	return fd;
 }
 
 int tcp_socket_connect(struct host *host, struct host_socket *socket, const struct ip_endpoint *to)
 {
-	int fd;
-	int rc = tcp_socket_new((enum ip_family)to->addr.family, &fd);
-	if (rc < 0)
-		return rc;
+	int fd = tcp_socket_new((enum ip_family)to->addr.family);
+	if (fd < 0)
+		return fd;
 	struct sockaddr_storage sockaddr;
 	socklen_t size = ip_endpoint_to_sockaddr(to, &sockaddr);
 	if (connect(fd, (const struct sockaddr *)&sockaddr, size) < 0 && errno != EINPROGRESS) {
-		rc = -errno;
+		int rc = -errno;
 		fd_close(fd);
 		return rc;
 	}
@@ -68,10 +67,10 @@ int tcp_socket_listen(struct host *host, struct host_socket *socket, const struc
 		      struct ip_endpoint *ret_bound)
 {
 	enum ip_family family = (enum ip_family)at->addr.family;
-	int fd;
-	int rc = tcp_socket_new(family, &fd);
-	if (rc < 0)
-		return rc;
+	int fd = tcp_socket_new(family);
+	if (fd < 0)
+		return fd;
+	int rc = 0;
 	int on = 1;
 	struct sockaddr_storage sockaddr;
 	socklen_t size = ip_endpoint_to_sockaddr(at, &sockaddr);

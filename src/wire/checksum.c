@@ -5,8 +5,8 @@
 
 /*
  * The sum of 16-bit words is the same in either byte order but for a final swap (RFC 1071 2 (B)),
- * so sums are kept in the machine's order and swapped where a number comes out. Of each 64-bit word
- * both halves are added into 64 bits: no carry can be lost below 4 GiB of data.
+ * so sums are kept in the machine's order and swapped where a number comes out; and of wider words
+ * it is the same, folded. What the callers hand on is folded to 32 bits: 2^32 calls do not overflow.
  */
 
 static uint64_t fold32(uint64_t sum)
@@ -23,28 +23,46 @@ static uint16_t fold16(uint64_t sum)
 	return (uint16_t)sum;
 }
 
+static uint64_t load64(const uint8_t *bytes)
+{
+	uint64_t word;
+
+	memcpy(&word, bytes, sizeof(word));
+	return word;
+}
+
+/* End-around carry: what 64 bits cannot hold comes back at the bottom (RFC 1071 2 (A)). */
+static uint64_t add_carry(uint64_t sum, uint64_t word)
+{
+	sum += word;
+	return sum + (sum < word);
+}
+
+/* Up to 7 bytes, as if zeroes followed. */
+static uint64_t load_rest(const uint8_t *bytes, size_t size)
+{
+	uint64_t word = 0;
+
+	for (size_t i = 0; i < size; i++)
+		word |= (uint64_t)bytes[i] << (8 * i);
+	return le64toh(word);
+}
+
 static uint64_t add_words(const uint8_t *bytes, size_t size)
 {
-	uint64_t low = 0;
-	uint64_t high = 0;
-	uint64_t words[4];
+	uint64_t sum[4] = {};
 
-	for (; size >= sizeof(words); bytes += sizeof(words), size -= sizeof(words)) {
-		memcpy(words, bytes, sizeof(words));
-		for (size_t i = 0; i < 4; i++) {
-			low += words[i] & 0xffffffffU;
-			high += words[i] >> 32;
-		}
+	/* Four sums side by side do not wait for each other's carry. */
+	for (; size >= 32; bytes += 32, size -= 32) {
+		sum[0] = add_carry(sum[0], load64(bytes));
+		sum[1] = add_carry(sum[1], load64(bytes + 8));
+		sum[2] = add_carry(sum[2], load64(bytes + 16));
+		sum[3] = add_carry(sum[3], load64(bytes + 24));
 	}
-	/* The rest, as if zeroes followed. */
-	memset(words, 0, sizeof(words));
-	if (size > 0)
-		memcpy(words, bytes, size);
-	for (size_t i = 0; i < 4; i++) {
-		low += words[i] & 0xffffffffU;
-		high += words[i] >> 32;
-	}
-	return low + high;
+	for (; size >= 8; bytes += 8, size -= 8)
+		sum[0] = add_carry(sum[0], load64(bytes));
+	sum[0] = add_carry(sum[0], load_rest(bytes, size));
+	return add_carry(add_carry(sum[0], sum[1]), add_carry(sum[2], sum[3]));
 }
 
 uint64_t checksum_add(uint64_t sum, const void *data, size_t size, bool odd)
