@@ -1,0 +1,68 @@
+#include "cli/command.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "vm/vm_name.h"
+
+int command_fail(int code, const struct error *err)
+{
+	fprintf(stderr, "%s\n", err->text);
+	return code;
+}
+
+int command_open_home(struct vm_home *home)
+{
+	struct error err;
+
+	if (vm_home_open(home, &err) < 0)
+		return command_fail(COMMAND_FAILED, &err);
+	vm_home_sweep(home);
+	return COMMAND_OK;
+}
+
+int command_open_vm(const struct vm_home *home, const char *name, int missing_code,
+		    struct vm_directory *ret_directory)
+{
+	struct error err;
+	int r = vm_directory_open(home, name, ret_directory, &err);
+
+	if (r < 0)
+		return command_fail(r == -ENOENT ? missing_code : COMMAND_FAILED, &err);
+	vm_directory_touch(ret_directory);
+	return COMMAND_OK;
+}
+
+const char *command_parse_name(struct argp_state *state, const char *argument)
+{
+	struct error err;
+
+	if (vm_name_check(argument, &err) < 0)
+		argp_error(state, "%s", err.text);
+	return argument;
+}
+
+unsigned long command_parse_number(struct argp_state *state, const char *option,
+				   const char *argument, unsigned long least, unsigned long most)
+{
+	uint64_t value;
+
+	if (!text_parse_u64(text_view_of(argument), most, &value) || value < least) {
+		argp_error(state, "invalid value \"%s\" for %s: expected a number from %lu to %lu",
+			   argument, option, least, most);
+		return least;
+	}
+	return value;
+}
+
+bool command_parse_format(struct argp_state *state, const char *argument)
+{
+	bool json = strcmp(argument, "json") == 0;
+
+	if (!json && strcmp(argument, "text") != 0)
+		argp_error(state, "invalid value \"%s\" for --format: expected text or json",
+			   argument);
+	return json;
+}

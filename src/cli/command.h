@@ -1,0 +1,54 @@
+#pragma once
+/* The commands of the tartlet program, and what they share. */
+
+#include <argp.h>
+
+#include "base/compiler.h"
+#include "base/error.h"
+#include "vm/vm_directory.h"
+#include "vm/vm_home.h"
+
+/* Exit codes (Tart's contract). */
+enum {
+	COMMAND_OK = 0,
+	COMMAND_FAILED = 1,
+	COMMAND_VM_STATE = 2, /* no such VM, not running, running already */
+	COMMAND_USAGE = 64,   /* EX_USAGE; argp's own errors exit with it too */
+};
+
+struct command {
+	const char *name;
+	const char *summary;
+	/* argv[0] is "tartlet NAME". Returns the exit code. */
+	int (*run)(int argc, char **argv);
+};
+
+int command_create(int argc, char **argv);
+int command_delete(int argc, char **argv);
+int command_forward(int argc, char **argv);
+int command_get(int argc, char **argv);
+int command_ip(int argc, char **argv);
+int command_list(int argc, char **argv);
+int command_run(int argc, char **argv);
+int command_stop(int argc, char **argv);
+
+/* Prints the sentence on standard error and returns the code. */
+int command_fail(int code, const struct error *err) MUST_USE;
+
+/* Opens the home and sweeps what earlier processes left in it. COMMAND_OK, or a printed failure. */
+int command_open_home(struct vm_home *home) MUST_USE;
+/* COMMAND_OK, or a printed failure: missing_code where there is no such VM. */
+int command_open_vm(const struct vm_home *home, const char *name, int missing_code,
+		    struct vm_directory *ret_directory) MUST_USE;
+
+/* For parsers. Each ends the program with a usage error (64) where the argument is bad. */
+const char *command_parse_name(struct argp_state *state, const char *argument);
+unsigned long command_parse_number(struct argp_state *state, const char *option,
+				   const char *argument, unsigned long least, unsigned long most);
+/* --format text|json: true = JSON. */
+bool command_parse_format(struct argp_state *state, const char *argument);
+
+#define COMMAND_FORMAT_OPTION                                                                      \
+	{                                                                                          \
+		.name = "format", .key = 'f', .arg = "FORMAT", .doc = "text (default) or json"     \
+	}

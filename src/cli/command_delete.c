@@ -1,0 +1,105 @@
+#include <errno.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "cli/command.h"
+#include "vm/vm_lock.h"
+#include "vmnet/vmnet.h"
+
+struct delete_options {
+	char **names; /* part of argv */
+	int count;
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	struct delete_options *options = state->input;
+
+	(void)argument;
+	switch (key) {
+	case ARGP_KEY_ARGS:
+		options->names = state->argv + state->next;
+		options->count = state->argc - state->next;
+		for (int i = 0; i < options->count; i++)
+			(void)command_parse_name(state, options->names[i]);
+		state->next = state->argc;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "the VM's NAME is missing");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* The directory goes at one stroke; it comes back where the assignment cannot be removed. */
+static int remove_vm(const struct vm_home *home, const struct vm_directory *directory,
+		     struct error *err)
+{
+	autofree char *state_directory = NULL;
+	struct vmnet_error vmnet_error = { .text = "" };
+	struct vm_draft draft;
+
+	int r = vm_home_state_directory(home, &state_directory, err);
+	if (r == 0)
+		r = vm_directory_withdraw(home, directory, &draft, err);
+	if (r < 0)
+		return r;
+	vmnet_return_t status =
+		vmnet_assignment_remove(state_directory, directory->name, &vmnet_error);
+	if (status != VMNET_SUCCESS) {
+		error_set(err, "cannot remove the network assignment of VM \"%s\": %s",
+			  directory->name,
+			  vmnet_error.text[0] ? vmnet_error.text : vmnet_return_name(status));
+		r = -EIO;
+		if (vm_draft_publish(home, &draft, directory->name, NULL) < 0)
+			error_prefix(err, "VM \"%s\" is removed, but", directory->name);
+	}
+	vm_draft_end(home, &draft);
+	return r;
+}
+
+static int delete_one(const struct vm_home *home, const char *name)
+{
+	struct vm_directory directory;
+	struct error err;
+
+	int code = command_open_vm(home, name, COMMAND_VM_STATE, &directory);
+	if (code != COMMAND_OK)
+		return code;
+	/* Held to the end: nobody starts what is being deleted. */
+	int lock_fd = vm_lock_take(directory.fd, &err);
+	if (lock_fd == -EBUSY)
+		error_set(&err, "VM \"%s\" is running", name);
+	if (lock_fd < 0 || remove_vm(home, &directory, &err) < 0)
+		code = command_fail(COMMAND_FAILED, &err);
+	if (lock_fd >= 0)
+		fd_close(lock_fd);
+	vm_directory_close(&directory);
+	return code;
+}
+
+int command_delete(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.parser = parse,
+		.args_doc = "NAME...",
+		.doc = "Deletes VMs that do not run, with their disks and network assignments. Stops "
+		       "at the first that cannot be deleted.\v"
+		       "Examples:\n"
+		       "  tartlet delete debian\n"
+		       "  tartlet delete ci-1 ci-2 ci-3",
+	};
+	struct delete_options options = { 0 };
+	struct vm_home home;
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
+		return COMMAND_USAGE;
+	int code = command_open_home(&home);
+	if (code != COMMAND_OK)
+		return code;
+	for (int i = 0; i < options.count && code == COMMAND_OK; i++)
+		code = delete_one(&home, options.names[i]);
+	vm_home_close(&home);
+	return code;
+}

@@ -1,0 +1,308 @@
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "cli/command.h"
+#include "cli/forward_spec.h"
+#include "cli/forward_text.h"
+#include "control/control_client.h"
+#include "control/control_json.h"
+#include "vm/vm_lock.h"
+
+enum action {
+	ACTION_NONE,
+	ACTION_ADD,
+	ACTION_REMOVE,
+	ACTION_LIST,
+};
+
+struct forward_options {
+	enum action action;
+	const char *name;
+	const char *spec_text;
+	struct forward_specs specs;
+	bool json;
+};
+
+static enum action parse_action(struct argp_state *state, const char *argument)
+{
+	if (strcmp(argument, "add") == 0)
+		return ACTION_ADD;
+	if (strcmp(argument, "remove") == 0)
+		return ACTION_REMOVE;
+	if (strcmp(argument, "list") == 0)
+		return ACTION_LIST;
+	argp_error(state, "unknown action \"%s\", expected add, remove or list", argument);
+	return ACTION_NONE;
+}
+
+static void check_complete(struct argp_state *state, struct forward_options *options)
+{
+	struct error err;
+	bool good = true;
+
+	if (options->action == ACTION_NONE)
+		argp_error(state, "the action is missing: add, remove or list");
+	if (!options->name)
+		argp_error(state, "the VM's NAME is missing");
+	if (options->action == ACTION_LIST)
+		return;
+	if (!options->spec_text) {
+		argp_error(state, "the port forwarding SPEC is missing");
+		return;
+	}
+	if (options->action == ACTION_ADD)
+		good = forward_specs_parse(&options->specs, options->spec_text, &err);
+	else
+		good = forward_specs_parse_removal(&options->specs, options->spec_text, &err);
+	if (!good)
+		argp_error(state, "%s", err.text);
+	if (options->specs.count == 0)
+		argp_error(state, "the port forwarding SPEC is empty");
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	struct forward_options *options = state->input;
+
+	switch (key) {
+	case 'f':
+		options->json = command_parse_format(state, argument);
+		return 0;
+	case ARGP_KEY_ARG:
+		if (state->arg_num == 0)
+			options->action = parse_action(state, argument);
+		else if (state->arg_num == 1)
+			options->name = command_parse_name(state, argument);
+		else if (state->arg_num == 2 && options->action != ACTION_LIST)
+			options->spec_text = argument;
+		else
+			argp_error(state, "unexpected argument \"%s\"", argument);
+		return 0;
+	case ARGP_KEY_END:
+		check_complete(state, options);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* The server's text is a sentence about one forward; this says which. */
+static int request(const struct vm_directory *directory, const char *method, const char *path,
+		   const json_t *body, json_t **ret_answer, struct error *err)
+{
+	int r = control_client_request(directory->fd, method, path, body, ret_answer, err);
+
+	if (r < 0 && r != -EREMOTEIO)
+		error_prefix(err, "VM \"%s\"", directory->name);
+	return r;
+}
+
+static void print_forwards(const json_t *forwards, bool json)
+{
+	const json_t *forward;
+	size_t i;
+
+	if (json) {
+		(void)json_dumpf(forwards, stdout, JSON_INDENT(2)); /* as for any print */
+		putchar('\n');
+		return;
+	}
+	json_array_foreach(forwards, i, forward)
+	{
+		char text[FORWARD_TEXT_SIZE];
+		puts(forward_text_from_json(forward, text));
+	}
+}
+
+static int remove_one(const struct vm_directory *directory,
+		      const struct vmnet_port_forward *forward, json_t **ret_removed,
+		      struct error *err)
+{
+	char path[160];
+	char address[CONTROL_ADDRESS_TEXT_SIZE];
+	bool has_address = forward->external_family != AF_UNSPEC;
+
+	snprintf(path, sizeof(path), "/v1/forwards?protocol=%s&externalPort=%u%s%s",
+		 control_json_protocol_name(forward->protocol), (unsigned)forward->external_port,
+		 has_address ? "&externalAddress=" : "",
+		 has_address ? control_json_format_address(forward, address) : "");
+	return request(directory, "DELETE", path, NULL, ret_removed, err);
+}
+
+/* What was bound is appended to `bound`. */
+static int add_one(const struct vm_directory *directory, const struct vmnet_port_forward *forward,
+		   json_t *bound, struct error *err)
+{
+	json_t *answer = NULL;
+	json_t *body = control_json_forward(forward);
+	int r = request(directory, "POST", "/v1/forwards", body, &answer, err);
+
+	json_decref(body);
+	if (r == 0)
+		json_array_extend(bound, answer);
+	json_decref(answer);
+	return r;
+}
+
+/* All or none: what was added before one failed is removed again. */
+static void take_back(const struct vm_directory *directory, const json_t *bound)
+{
+	const json_t *entry;
+	size_t i;
+
+	json_array_foreach(bound, i, entry)
+	{
+		struct vmnet_port_forward forward;
+		json_t *removed = NULL;
+		if (control_json_parse_forward(entry, &forward, NULL))
+			(void)!remove_one(directory, &forward, &removed, NULL);
+		json_decref(removed);
+	}
+}
+
+static int add_all(const struct vm_home *home, const struct vm_directory *directory,
+		   const struct forward_specs *specs, json_t *bound, struct error *err)
+{
+	struct vm_home_settings settings;
+	int r = vm_home_load_settings(home, &settings, err);
+
+	for (size_t i = 0; i < specs->count && r == 0; i++) {
+		for (uint32_t port = 0; port < specs->items[i].count && r == 0; port++) {
+			struct vmnet_port_forward forward = { 0 };
+			if (!control_json_parse_address(settings.expose_address, &forward))
+				forward.external_family = AF_UNSPEC; /* was checked on loading */
+			forward_spec_get(&specs->items[i], port, &forward);
+			r = add_one(directory, &forward, bound, err);
+		}
+	}
+	if (r < 0)
+		take_back(directory, bound);
+	return r;
+}
+
+/* Is `entry` of the VM's list what the spec means? An internal port that was not written is any. */
+static bool is_meant(const json_t *entry, const struct vmnet_port_forward *wanted)
+{
+	char wanted_address[CONTROL_ADDRESS_TEXT_SIZE];
+	char address[CONTROL_ADDRESS_TEXT_SIZE];
+	struct vmnet_port_forward found;
+
+	if (!control_json_parse_forward(entry, &found, NULL))
+		return false;
+	if (found.protocol != wanted->protocol || found.external_port != wanted->external_port ||
+	    (wanted->internal_port != 0 && found.internal_port != wanted->internal_port))
+		return false;
+	return wanted->external_family == AF_UNSPEC ||
+	       strcmp(control_json_format_address(&found, address),
+		      control_json_format_address(wanted, wanted_address)) == 0;
+}
+
+static int check_there(const json_t *forwards, const struct vmnet_port_forward *wanted,
+		       const char *name, struct error *err)
+{
+	const json_t *entry;
+	size_t i;
+
+	json_array_foreach(forwards, i, entry)
+	{
+		if (is_meant(entry, wanted))
+			return 0;
+	}
+	error_set(err, "VM \"%s\" has no such forward: external port %u/%s", name,
+		  (unsigned)wanted->external_port, control_json_protocol_name(wanted->protocol));
+	return -ENOENT;
+}
+
+/* All are looked for before one is removed. */
+static int remove_all(const struct vm_directory *directory, const struct forward_specs *specs,
+		      struct error *err)
+{
+	json_t *forwards = NULL;
+	int r = request(directory, "GET", "/v1/forwards", NULL, &forwards, err);
+
+	for (unsigned pass = 0; pass < 2 && r == 0; pass++) {
+		for (size_t i = 0; i < specs->count && r == 0; i++) {
+			for (uint32_t port = 0; port < specs->items[i].count && r == 0; port++) {
+				struct vmnet_port_forward wanted = { .external_family = AF_UNSPEC };
+				json_t *removed = NULL;
+				forward_spec_get(&specs->items[i], port, &wanted);
+				if (pass == 0)
+					r = check_there(forwards, &wanted, directory->name, err);
+				else
+					r = remove_one(directory, &wanted, &removed, err);
+				json_decref(removed);
+			}
+		}
+	}
+	json_decref(forwards);
+	return r;
+}
+
+static int act(const struct vm_home *home, const struct vm_directory *directory,
+	       const struct forward_options *options)
+{
+	struct error err = { .text = "" };
+	json_t *forwards = NULL;
+	int r = 0;
+
+	if (vm_lock_holder(directory->fd) == 0) {
+		error_set(&err, "VM \"%s\" is not running", directory->name);
+		return command_fail(COMMAND_VM_STATE, &err);
+	}
+	switch (options->action) {
+	case ACTION_NONE:
+		break;
+	case ACTION_ADD:
+		forwards = json_array();
+		r = add_all(home, directory, &options->specs, forwards, &err);
+		break;
+	case ACTION_REMOVE:
+		r = remove_all(directory, &options->specs, &err);
+		break;
+	case ACTION_LIST:
+		r = request(directory, "GET", "/v1/forwards", NULL, &forwards, &err);
+		break;
+	}
+	if (r == 0 && forwards)
+		print_forwards(forwards, options->json);
+	json_decref(forwards);
+	return r < 0 ? command_fail(COMMAND_FAILED, &err) : COMMAND_OK;
+}
+
+int command_forward(int argc, char **argv)
+{
+	static const struct argp_option options_table[] = { COMMAND_FORMAT_OPTION, { 0 } };
+	static const struct argp argp = {
+		.options = options_table,
+		.parser = parse,
+		.args_doc = "add NAME SPEC\nremove NAME SPEC\nlist NAME",
+		.doc = "Changes or shows the port forwards of a running VM. SPEC is "
+		       "[HOST_ADDRESS:]EXTERNAL[-END]:INTERNAL[-END][/tcp|udp], several separated by "
+		       "commas; to remove, EXTERNAL[/udp] is enough.\v"
+		       "Examples:\n"
+		       "  tartlet forward add debian 8080:80\n"
+		       "  tartlet forward add debian 127.0.0.1:0:22,5353:53/udp\n"
+		       "  tartlet forward remove debian 8080\n"
+		       "  tartlet forward list debian",
+	};
+	struct forward_options options = { 0 };
+	struct vm_directory directory;
+	struct vm_home home;
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
+		return COMMAND_USAGE;
+	int code = command_open_home(&home);
+	if (code == COMMAND_OK) {
+		code = command_open_vm(&home, options.name, COMMAND_VM_STATE, &directory);
+		if (code == COMMAND_OK) {
+			code = act(&home, &directory, &options);
+			vm_directory_close(&directory);
+		}
+		vm_home_close(&home);
+	}
+	forward_specs_done(&options.specs);
+	return code;
+}

@@ -1,0 +1,192 @@
+#include <arpa/inet.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "cli/command.h"
+#include "cli/forward_text.h"
+#include "vm/run_state.h"
+#include "vm/vm_config.h"
+#include "vm/vm_lock.h"
+#include "vmnet/vmnet.h"
+
+#define GB UINT64_C(1000000000)
+
+struct get_options {
+	const char *name;
+	bool json;
+};
+
+/* What the network of the VM is, or would be again. */
+struct network_facts {
+	bool known;
+	struct ip_prefix subnet;
+	struct ip_addr address;
+	json_t *forwards; /* a list */
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	struct get_options *options = state->input;
+
+	switch (key) {
+	case 'f':
+		options->json = command_parse_format(state, argument);
+		return 0;
+	case ARGP_KEY_ARG:
+		if (options->name)
+			argp_error(state, "unexpected argument \"%s\"", argument);
+		options->name = command_parse_name(state, argument);
+		return 0;
+	case ARGP_KEY_END:
+		if (!options->name)
+			argp_error(state, "the VM's NAME is missing");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static bool facts_from_assignment(const struct vm_home *home, const char *name,
+				  struct network_facts *facts)
+{
+	autofree char *state_directory = NULL;
+	struct vmnet_assignment assignment;
+
+	if (vm_home_state_directory(home, &state_directory, NULL) < 0 ||
+	    vmnet_assignment_get(state_directory, name, &assignment, NULL) != VMNET_SUCCESS ||
+	    !ip_mask_to_length(ntohl(assignment.mask.s_addr), &facts->subnet.length))
+		return false;
+	facts->subnet.addr = ip_addr_from_v4(ntohl(assignment.subnet.s_addr));
+	facts->address = ip_addr_from_v4(ntohl(assignment.address.s_addr));
+	return true;
+}
+
+/* Of the run under way; else of the assignment. One json_decref of .forwards. */
+static int find_facts(const struct vm_home *home, const struct vm_directory *directory,
+		      struct network_facts *facts, struct error *err)
+{
+	struct run_state state;
+	int r = run_state_read(directory->fd, &state, err);
+
+	*facts = (struct network_facts){ .known = r == 0 };
+	if (r == 0) {
+		facts->subnet = state.subnet;
+		facts->address = state.address;
+		facts->forwards = json_incref(state.forwards);
+		run_state_done(&state);
+		return 0;
+	}
+	if (r != -ESRCH)
+		return r;
+	facts->known = facts_from_assignment(home, directory->name, facts);
+	facts->forwards = json_array();
+	return 0;
+}
+
+static json_t *to_json(const struct vm_directory *directory, const struct vm_config *config,
+		       const struct network_facts *facts)
+{
+	struct vm_directory_usage usage = vm_directory_usage(directory);
+	bool running = vm_lock_holder(directory->fd) > 0;
+	char size[32];
+	char mac[MAC_ADDR_TEXT_SIZE];
+	char subnet[IP_PREFIX_TEXT_SIZE];
+	char address[IP_ADDR_TEXT_SIZE];
+
+	snprintf(size, sizeof(size), "%.3f", (double)usage.allocated_size / (double)GB);
+	return json_pack("{ss sI sI sI ss ss sb ss ss ss? ss? sO}", "OS", "linux", "CPU",
+			 (json_int_t)config->cpu_count, "Memory",
+			 (json_int_t)(config->memory_size >> 20), "Disk",
+			 (json_int_t)(usage.disk_size / GB), "DiskFormat", "raw", "Size", size,
+			 "Running", (int)running, "State", running ? "running" : "stopped", "MAC",
+			 mac_addr_format(&config->mac, mac), "Subnet",
+			 facts->known ? ip_prefix_format(&facts->subnet, subnet) : NULL, "Address",
+			 facts->known ? ip_addr_format(&facts->address, address) : NULL, "Forwards",
+			 facts->forwards);
+}
+
+static void print_text(const json_t *root)
+{
+	static const char *const keys[] = { "OS",    "CPU", "Memory", "Disk",	"Size",
+					    "State", "MAC", "Subnet", "Address" };
+	static const char *const units[] = { "", "", " MB", " GB", " GB", "", "", "", "" };
+	const json_t *forward;
+	size_t i;
+
+	for (i = 0; i < ARRAY_COUNT(keys); i++) {
+		const json_t *value = json_object_get(root, keys[i]);
+		if (json_is_string(value))
+			printf("%-8s %s%s\n", keys[i], json_string_value(value), units[i]);
+		else if (json_is_integer(value))
+			printf("%-8s %lld%s\n", keys[i], (long long)json_integer_value(value),
+			       units[i]);
+		else
+			printf("%-8s -\n", keys[i]);
+	}
+	json_array_foreach(json_object_get(root, "Forwards"), i, forward)
+	{
+		char text[FORWARD_TEXT_SIZE];
+		printf("%-8s %s\n", "Forward", forward_text_from_json(forward, text));
+	}
+}
+
+static int print_vm(const struct vm_home *home, const struct vm_directory *directory, bool json)
+{
+	struct network_facts facts = { 0 };
+	struct vm_config config;
+	struct error err;
+
+	if (vm_config_load(directory->fd, &config, &err) < 0)
+		return command_fail(COMMAND_FAILED, &err);
+	int code = COMMAND_OK;
+	json_t *root = NULL;
+	if (find_facts(home, directory, &facts, &err) < 0) {
+		code = command_fail(COMMAND_FAILED, &err);
+	} else if (!(root = to_json(directory, &config, &facts))) {
+		error_set(&err, "out of memory");
+		code = command_fail(COMMAND_FAILED, &err);
+	} else if (json) {
+		(void)json_dumpf(root, stdout, JSON_INDENT(2)); /* as for any print */
+		putchar('\n');
+	} else {
+		print_text(root);
+	}
+	json_decref(root);
+	json_decref(facts.forwards);
+	vm_config_done(&config);
+	return code;
+}
+
+int command_get(int argc, char **argv)
+{
+	static const struct argp_option options_table[] = { COMMAND_FORMAT_OPTION, { 0 } };
+	static const struct argp argp = {
+		.options = options_table,
+		.parser = parse,
+		.args_doc = "NAME",
+		.doc = "Prints what a VM is: settings, state, MAC, subnet, address, and the forwards as "
+		       "bound while it runs.\v"
+		       "Examples:\n"
+		       "  tartlet get debian\n"
+		       "  tartlet get debian --format json | jq -r '.Forwards[].externalPort'",
+	};
+	struct get_options options = { 0 };
+	struct vm_directory directory;
+	struct vm_home home;
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
+		return COMMAND_USAGE;
+	int code = command_open_home(&home);
+	if (code != COMMAND_OK)
+		return code;
+	code = command_open_vm(&home, options.name, COMMAND_VM_STATE, &directory);
+	if (code == COMMAND_OK) {
+		code = print_vm(&home, &directory, options.json);
+		vm_directory_close(&directory);
+	}
+	vm_home_close(&home);
+	return code;
+}

@@ -1,0 +1,316 @@
+/*
+ * `tartlet run`, in this order: options (nothing is touched before all of them are right), the VM,
+ * the home's lock, MAC collisions, the VM's lock, and only then the network, the control socket and
+ * QEMU.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "cli/command.h"
+#include "cli/forward_text.h"
+#include "cli/run_guest.h"
+#include "cli/run_network.h"
+#include "cli/run_options.h"
+#include "control/control_json.h"
+#include "control/control_server.h"
+#include "vm/qemu_args.h"
+#include "vm/qemu_log.h"
+#include "vm/qemu_version.h"
+#include "vm/run_state.h"
+#include "vm/vm_config.h"
+#include "vm/vm_label.h"
+#include "vm/vm_lock.h"
+
+struct run {
+	const struct vm_home *home;
+	const struct run_options *options;
+	const struct vm_directory *directory;
+	struct vm_config config;
+	char label_text[VM_LABEL_SIZE];
+	const char *label; /* NULL = none */
+	enum accel accel;
+	int lock_fd;
+	int log_fd;
+	struct run_guest *guest;
+	struct run_network network;
+	struct control_server *server;
+};
+
+/* Does another VM run with this MAC? */
+static bool mac_is_in_use(const struct run *run, char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct vm_directory other;
+		struct vm_config config;
+		if (strcmp(names[i], run->directory->name) == 0 ||
+		    vm_directory_open(run->home, names[i], &other, NULL) < 0)
+			continue;
+		bool same = false;
+		if (vm_lock_holder(other.fd) > 0 && vm_config_load(other.fd, &config, NULL) == 0) {
+			same = mac_addr_equal(&config.mac, &run->config.mac);
+			vm_config_done(&config);
+		}
+		vm_directory_close(&other);
+		if (same)
+			return true;
+	}
+	return false;
+}
+
+static int resolve_mac_collision(struct run *run, struct error *err)
+{
+	char **names;
+	size_t count;
+
+	int r = vm_directory_names(run->home, &names, &count, err);
+	if (r < 0)
+		return r;
+	if (mac_is_in_use(run, names, count)) {
+		puts("There is already a running VM with the same MAC address!");
+		puts("Resetting VM to assign a new MAC address...");
+		run->config.mac = vm_config_random_mac();
+		r = vm_config_save(run->directory->fd, &run->config, err);
+	}
+	vm_directory_free_names(names, count);
+	return r;
+}
+
+/* Under the home's lock. -EBUSY: the VM runs already. */
+static int lock_vm(struct run *run, struct error *err)
+{
+	/* Asked before a new MAC is saved, which would replace the file that the other holds. */
+	if (vm_lock_holder(run->directory->fd) > 0)
+		return -EBUSY;
+	int r = vm_config_load(run->directory->fd, &run->config, err);
+	if (r == 0)
+		r = resolve_mac_collision(run, err);
+	if (r < 0)
+		return r;
+	r = vm_lock_take(run->directory->fd, err);
+	if (r < 0)
+		return r;
+	run->lock_fd = r;
+	return 0;
+}
+
+static int take_vm(struct run *run)
+{
+	struct error err = { .text = "" };
+
+	int r = vm_home_lock(run->home, &err);
+	if (r == 0) {
+		r = lock_vm(run, &err);
+		vm_home_unlock(run->home);
+	}
+	if (r == -EBUSY) {
+		error_set(&err, "VM \"%s\" is already running!", run->directory->name);
+		return command_fail(COMMAND_VM_STATE, &err);
+	}
+	return r < 0 ? command_fail(COMMAND_FAILED, &err) : COMMAND_OK;
+}
+
+/* What the host must have. */
+static int check_host(struct run *run, struct error *err)
+{
+	struct accel_host host = accel_probe("/dev/kvm", "/proc/cpuinfo");
+
+	int r = qemu_version_check(QEMU_PROGRAM, err);
+	if (r == 0)
+		r = accel_choose(run->options->accel, &host, &run->accel, err);
+	if (r == 0 && err->text[0])
+		fprintf(stderr, "%s\n", err->text);
+	return r;
+}
+
+static int write_state(const struct run *run, struct error *err)
+{
+	struct run_state state = {
+		.pid = getpid(),
+		.subnet = run->network.subnet,
+		.address = run->network.address,
+		.mac = run->config.mac,
+		.forwards = control_json_forwards(run->network.network),
+	};
+
+	snprintf(state.label, sizeof(state.label), "%s", run->label ? run->label : "");
+	int r = run_state_write(run->directory->fd, &state, err);
+	run_state_done(&state);
+	return r;
+}
+
+/* On the control server's thread, which alone writes the state once it runs. */
+static void forwards_changed(void *context)
+{
+	const struct run *run = context;
+	struct error err;
+
+	if (write_state(run, &err) < 0)
+		fprintf(stderr, "%s\n", err.text);
+}
+
+static bool is_open_to_all(const struct vmnet_port_forward *forward)
+{
+	static const struct in6_addr any6 = IN6ADDR_ANY_INIT;
+
+	if (forward->external_family == AF_INET)
+		return forward->external_address.v4.s_addr == INADDR_ANY;
+	return forward->external_family == AF_INET6 &&
+	       memcmp(&forward->external_address.v6, &any6, sizeof(any6)) == 0;
+}
+
+static void print_forwards(const struct run *run)
+{
+	size_t count = vmnet_network_get_port_forwards(run->network.network, NULL, 0);
+	autofree struct vmnet_port_forward *forwards = calloc(count + 1, sizeof(*forwards));
+	bool open_to_all = false;
+
+	if (!forwards)
+		return;
+	size_t found = vmnet_network_get_port_forwards(run->network.network, forwards, count);
+	for (size_t i = 0; i < found && i < count; i++) {
+		char text[FORWARD_TEXT_SIZE];
+		printf("forward: %s\n", forward_text_format(&forwards[i], text));
+		open_to_all = open_to_all || is_open_to_all(&forwards[i]);
+	}
+	if (open_to_all)
+		printf("Forwards on 0.0.0.0 and [::] are reachable from the network (expose_address in "
+		       "%s/config.json changes the default).\n",
+		       run->home->path);
+}
+
+static void guest_started(void *context)
+{
+	const struct run *run = context;
+	char subnet[IP_PREFIX_TEXT_SIZE];
+	char address[IP_ADDR_TEXT_SIZE];
+
+	if (run->label)
+		printf("label: %s\n", run->label);
+	printf("subnet: %s\n", ip_prefix_format(&run->network.subnet, subnet));
+	printf("address: %s\n", ip_addr_format(&run->network.address, address));
+	print_forwards(run);
+	fflush(stdout);
+}
+
+static int start_network(struct run *run, struct error *err)
+{
+	int r = run_network_create(run->home, run->options, run->directory->name, run->label,
+				   &run->config.mac, &run->network, err);
+	if (r == 0)
+		r = write_state(run, err);
+	if (r < 0)
+		return r;
+	const struct control_server_options options = {
+		.network = run->network.network,
+		.directory_fd = run->directory->fd,
+		.name = run->directory->name,
+		.label = run->label,
+		.mac = run->config.mac,
+		.subnet = run->network.subnet,
+		.address = run->network.address,
+		.forwards_changed = forwards_changed,
+		.context = run,
+	};
+	return control_server_start(&options, &run->server, err);
+}
+
+static int start(struct run *run, struct error *err)
+{
+	int r = check_host(run, err);
+	if (r < 0)
+		return r;
+	run->log_fd = qemu_log_open(run->directory->fd, err);
+	if (run->log_fd < 0) {
+		r = run->log_fd;
+		run->log_fd = -1;
+		return r;
+	}
+	(void)fd_raise_limit(); /* the library sizes its tables by what there is */
+	r = run_guest_new(&run->guest, err);
+	if (r == 0)
+		r = start_network(run, err);
+	if (r < 0)
+		return r;
+	const struct run_guest_launch launch = {
+		.directory = run->directory,
+		.config = &run->config,
+		.label = run->label,
+		.accel = run->accel,
+		.serial = run->options->serial,
+		.log_fd = run->log_fd,
+		.network = run->network.network,
+		.started = guest_started,
+		.context = run,
+	};
+	return run_guest_start(run->guest, &launch, err);
+}
+
+/* Backwards; the VM's lock goes last, so that nobody sees a half-ended run as stopped. */
+static void finish(struct run *run)
+{
+	run->server = control_server_stop(run->server);
+	run_state_remove(run->directory->fd);
+	/* Its port's callback writes into the guest's object until the network is gone. */
+	run_network_done(&run->network);
+	run->guest = run_guest_free(run->guest);
+	run->log_fd = fd_close(run->log_fd);
+	vm_config_done(&run->config);
+	run->lock_fd = fd_close(run->lock_fd);
+}
+
+static int run_vm(const struct vm_home *home, const struct vm_directory *directory,
+		  const struct run_options *options)
+{
+	struct run run = {
+		.home = home,
+		.options = options,
+		.directory = directory,
+		.lock_fd = -1,
+		.log_fd = -1,
+	};
+	struct error err = { .text = "" };
+
+	if (vm_label_from_name(directory->name, run.label_text))
+		run.label = run.label_text;
+	int code = take_vm(&run);
+	if (code != COMMAND_OK) {
+		vm_config_done(&run.config);
+		return code;
+	}
+	if (start(&run, &err) < 0)
+		code = command_fail(COMMAND_FAILED, &err);
+	else
+		code = run_guest_wait(run.guest);
+	finish(&run);
+	return code;
+}
+
+int command_run(int argc, char **argv)
+{
+	struct run_options options;
+	struct vm_directory directory;
+	struct vm_home home;
+
+	run_options_parse(argc, argv, &options);
+	if (options.not_available) {
+		fprintf(stderr, "%s is not available yet\n", options.not_available);
+		run_options_done(&options);
+		return COMMAND_FAILED;
+	}
+	int code = command_open_home(&home);
+	if (code == COMMAND_OK) {
+		/* 1, not 2: the contract has it so for this command. */
+		code = command_open_vm(&home, options.name, COMMAND_FAILED, &directory);
+		if (code == COMMAND_OK) {
+			code = run_vm(&home, &directory, &options);
+			vm_directory_close(&directory);
+		}
+		vm_home_close(&home);
+	}
+	run_options_done(&options);
+	return code;
+}

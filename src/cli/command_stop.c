@@ -1,0 +1,148 @@
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "cli/command.h"
+#include "vm/vm_lock.h"
+
+#define TIMEOUT_DEFAULT_S 30
+#define TIMEOUT_MOST_S	  86400
+#define KILL_WAIT_S	  5 /* for a process that was sent SIGKILL */
+
+struct stop_options {
+	const char *name;
+	unsigned timeout_s;
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	struct stop_options *options = state->input;
+
+	switch (key) {
+	case 't':
+		options->timeout_s = (unsigned)command_parse_number(state, "--timeout", argument, 0,
+								    TIMEOUT_MOST_S);
+		return 0;
+	case ARGP_KEY_ARG:
+		if (options->name)
+			argp_error(state, "unexpected argument \"%s\"", argument);
+		options->name = command_parse_name(state, argument);
+		return 0;
+	case ARGP_KEY_END:
+		if (!options->name)
+			argp_error(state, "the VM's NAME is missing");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/*
+ * A handle on the process that runs the VM, so that a signal cannot hit another process that got
+ * its pid: the lock is asked again after it was opened. -ESRCH when the VM does not run.
+ */
+static int open_holder(const struct vm_directory *directory)
+{
+	pid_t pid = vm_lock_holder(directory->fd);
+	if (pid <= 0)
+		return -ESRCH;
+	int pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (pid_fd < 0)
+		return -errno;
+	if (vm_lock_holder(directory->fd) != pid) {
+		fd_close(pid_fd);
+		return -ESRCH;
+	}
+	return pid_fd;
+}
+
+/* True when the process ended in time. */
+static bool wait_end(int pid_fd, unsigned timeout_s)
+{
+	uint64_t deadline_ns = clock_now(&clock_boottime) + timeout_s * NS_PER_S;
+
+	for (;;) {
+		uint64_t now_ns = clock_now(&clock_boottime);
+		int left_ms = now_ns >= deadline_ns
+				      ? 0
+				      : (int)((deadline_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS);
+		struct pollfd poll_fd = { .fd = pid_fd, .events = POLLIN };
+		int n = poll(&poll_fd, 1, left_ms);
+		if (n > 0)
+			return true;
+		if (n == 0 && left_ms == 0)
+			return false;
+	}
+}
+
+static int send_signal(int pid_fd, int signal_number)
+{
+	return syscall(SYS_pidfd_send_signal, pid_fd, signal_number, NULL, 0) < 0 ? -errno : 0;
+}
+
+static int stop(const struct vm_directory *directory, unsigned timeout_s)
+{
+	struct error err;
+	autoclose int pid_fd = open_holder(directory);
+
+	if (pid_fd == -ESRCH) {
+		error_set(&err, "VM \"%s\" is not running", directory->name);
+		pid_fd = -1;
+		return command_fail(COMMAND_VM_STATE, &err);
+	}
+	int r = pid_fd < 0 ? pid_fd : send_signal(pid_fd, SIGINT);
+	if (r == 0 && !wait_end(pid_fd, timeout_s)) {
+		r = send_signal(pid_fd, SIGKILL);
+		if (r == 0)
+			(void)wait_end(pid_fd, KILL_WAIT_S); /* SIGKILL is not refused */
+	}
+	if (pid_fd < 0)
+		pid_fd = -1;
+	if (r < 0 && r != -ESRCH) {
+		error_set(&err, "cannot stop the VM \"%s\": %s", directory->name, strerror(-r));
+		return command_fail(COMMAND_FAILED, &err);
+	}
+	return COMMAND_OK;
+}
+
+int command_stop(int argc, char **argv)
+{
+	static const struct argp_option options_table[] = {
+		{ .name = "timeout",
+		  .key = 't',
+		  .arg = "SECONDS",
+		  .doc = "how long to wait before it is killed (default: 30)" },
+		{ 0 },
+	};
+	static const struct argp argp = {
+		.options = options_table,
+		.parser = parse,
+		.args_doc = "NAME",
+		.doc = "Stops a running VM: asks `tartlet run' to end, and kills it when it does not "
+		       "in time.\v"
+		       "Examples:\n"
+		       "  tartlet stop debian\n"
+		       "  tartlet stop debian --timeout 5",
+	};
+	struct stop_options options = { .timeout_s = TIMEOUT_DEFAULT_S };
+	struct vm_directory directory;
+	struct vm_home home;
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
+		return COMMAND_USAGE;
+	int code = command_open_home(&home);
+	if (code != COMMAND_OK)
+		return code;
+	code = command_open_vm(&home, options.name, COMMAND_VM_STATE, &directory);
+	if (code == COMMAND_OK) {
+		code = stop(&directory, options.timeout_s);
+		vm_directory_close(&directory);
+	}
+	vm_home_close(&home);
+	return code;
+}

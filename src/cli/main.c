@@ -1,0 +1,107 @@
+/* tartlet: runs virtual machines with native vmnet networking. */
+
+#include <argp.h>
+#include <curl/curl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/compiler.h"
+#include "cli/command.h"
+
+static const struct command commands[] = {
+	{ "create", "make a VM from a kernel and an initrd", command_create },
+	{ "run", "run a VM until it stops", command_run },
+	{ "ip", "print the address of a VM", command_ip },
+	{ "list", "list the VMs", command_list },
+	{ "get", "print what a VM is: settings, state, network", command_get },
+	{ "stop", "stop a running VM", command_stop },
+	{ "delete", "delete VMs", command_delete },
+	{ "forward", "add, remove or list port forwards of a running VM", command_forward },
+};
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	}
+	return NULL;
+}
+
+/* argp frees the text it gets back. */
+static char *filter_help(int key, const char *text, void *input)
+{
+	char *help = NULL;
+	size_t size = 0;
+
+	(void)input;
+	if (key != ARGP_KEY_HELP_POST_DOC)
+		return text ? strdup(text) : NULL;
+	FILE *stream = open_memstream(&help, &size);
+	if (!stream)
+		return NULL;
+	fputs("Commands:\n", stream);
+	for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
+		fprintf(stream, "  %-9s %s\n", commands[i].name, commands[i].summary);
+	fputs("\n`tartlet COMMAND --help' has the options of a command, with examples.", stream);
+	return fclose(stream) == 0 ? help : NULL;
+}
+
+struct choice {
+	const struct command *command;
+	int first; /* index of the command's name in argv */
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	struct choice *choice = state->input;
+
+	switch (key) {
+	case ARGP_KEY_ARG:
+		choice->command = find_command(argument);
+		if (!choice->command)
+			argp_error(state, "unknown command \"%s\"", argument);
+		choice->first = state->next - 1;
+		state->next = state->argc; /* the rest is the command's */
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "a command is missing");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.parser = parse,
+		.args_doc = "COMMAND [ARGUMENT...]",
+		.doc = "Runs virtual machines with native vmnet networking, without root.\v ",
+		.help_filter = filter_help,
+	};
+	static char name[64];
+	static char program[] = "tartlet";
+	struct choice choice = { 0 };
+
+	argp_program_version = "tartlet " TARTLET_VERSION;
+	/* A closed pipe is an error of a write, not the end of a VM. */
+	signal(SIGPIPE, SIG_IGN);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc > 0)
+		argv[0] = program;
+	error_t failure = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &choice);
+	if (failure || !choice.command)
+		return COMMAND_USAGE;
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+		fputs("cannot initialise libcurl\n", stderr);
+		return COMMAND_FAILED;
+	}
+	snprintf(name, sizeof(name), "tartlet %s", choice.command->name);
+	argv[choice.first] = name;
+	int code = choice.command->run(argc - choice.first, argv + choice.first);
+	curl_global_cleanup();
+	return code;
+}

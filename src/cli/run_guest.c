@@ -1,0 +1,419 @@
+#include "cli/run_guest.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "cli/command.h"
+#include "loop/child.h"
+#include "loop/loop.h"
+#include "loop/signals.h"
+#include "vm/qemu_args.h"
+#include "vm/qemu_log.h"
+#include "vm/qemu_process.h"
+#include "vm/qmp.h"
+#include "vm/systemd_scope.h"
+#include "vm/vm_directory.h"
+
+#define STOP_WAIT_NS  (5 * NS_PER_S) /* QEMU writes its disks out; then it is killed */
+#define LOG_LINES     10
+#define LOG_TEXT_SIZE ((size_t)4096)
+
+struct run_guest {
+	struct run_guest_launch launch;
+	struct loop *loop;
+	struct loop_signals signals;
+	struct loop_child child;
+	struct loop_watch qmp_watch;
+	struct loop_watch detached_watch;
+	struct timer kill_timer;
+	struct qmp qmp;
+	int qmp_fd;	 /* ours */
+	int detached_fd; /* eventfd: the network gave up the port */
+	pthread_mutex_t detached_mutex;
+	char detached_error[sizeof(struct vmnet_error)]; /* under the mutex; "" = none */
+	struct termios terminal;
+	bool terminal_saved;
+	bool started;
+	bool stopping;
+	bool qemu_runs;
+	int wait_status;
+};
+
+static void guest_stop(struct run_guest *guest)
+{
+	if (guest->stopping) {
+		(void)loop_child_kill(&guest->child, SIGKILL); /* asked twice; may be gone */
+		return;
+	}
+	guest->stopping = true;
+	puts("Stopping VM...");
+	(void)loop_child_kill(&guest->child, SIGTERM); /* may be gone */
+	timer_set(loop_timers(guest->loop), &guest->kill_timer,
+		  loop_now(guest->loop) + STOP_WAIT_NS);
+}
+
+static void signal_received(struct loop_signals *signals, int signal_number)
+{
+	struct run_guest *guest = container_of(signals, struct run_guest, signals);
+
+	if (signal_number == SIGUSR2)
+		(void)!qmp_power_down(&guest->qmp); /* a guest not up yet has no power button */
+	else
+		guest_stop(guest);
+}
+
+static void kill_timer_expired(struct timer *timer, uint64_t now_ns)
+{
+	struct run_guest *guest = container_of(timer, struct run_guest, kill_timer);
+
+	(void)now_ns;
+	(void)loop_child_kill(&guest->child, SIGKILL); /* may be gone */
+}
+
+static void child_ended(struct loop_child *child, int wait_status)
+{
+	struct run_guest *guest = container_of(child, struct run_guest, child);
+
+	guest->wait_status = wait_status;
+	guest->qemu_runs = false;
+	loop_stop(guest->loop);
+}
+
+static void read_qmp(struct run_guest *guest)
+{
+	qmp_read(&guest->qmp);
+	if (guest->qmp.state == QMP_READY && !guest->started) {
+		guest->started = true;
+		guest->launch.started(guest->launch.context);
+	}
+}
+
+static void qmp_ready(struct loop_watch *watch, uint32_t events)
+{
+	struct run_guest *guest = container_of(watch, struct run_guest, qmp_watch);
+
+	(void)events;
+	read_qmp(guest);
+	if (guest->qmp.state == QMP_CLOSED)
+		loop_watch_remove(guest->loop, watch); /* the end of the child tells the rest */
+}
+
+/* On the network's thread. */
+static void port_closed(void *context, vmnet_port_t port, const char *error)
+{
+	struct run_guest *guest = context;
+	uint64_t one = 1;
+
+	(void)port;
+	if (!error[0])
+		return; /* QEMU ended: its pidfd tells how */
+	pthread_mutex_lock(&guest->detached_mutex);
+	snprintf(guest->detached_error, sizeof(guest->detached_error), "%s", error);
+	pthread_mutex_unlock(&guest->detached_mutex);
+	if (write(guest->detached_fd, &one, sizeof(one)) < 0)
+		return; /* the counter is full: it was told already */
+}
+
+/* The VM has no network any more: it is stopped. */
+static void port_is_gone(struct loop_watch *watch, uint32_t events)
+{
+	struct run_guest *guest = container_of(watch, struct run_guest, detached_watch);
+
+	(void)events;
+	loop_watch_remove(guest->loop, watch);
+	pthread_mutex_lock(&guest->detached_mutex);
+	fprintf(stderr,
+		"virtual machine's network attachment has been disconnected with error: %s\n",
+		guest->detached_error);
+	pthread_mutex_unlock(&guest->detached_mutex);
+	if (!guest->stopping)
+		guest_stop(guest);
+}
+
+static int open_signals(struct run_guest *guest)
+{
+	struct sigaction hangup;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGUSR2);
+	/* Under nohup the end of the terminal is not the end of the VM. */
+	if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+		sigaddset(&set, SIGHUP);
+	/* A shell without job control starts `tartlet run &` with SIGINT ignored, but that is what
+	 * `tartlet stop` sends. */
+	signal(SIGINT, SIG_DFL);
+	return loop_signals_open(&guest->signals, guest->loop, &set, signal_received);
+}
+
+static int set_up(struct run_guest *guest)
+{
+	int r = loop_new(&clock_boottime, &guest->loop);
+	if (r < 0)
+		return r;
+	guest->detached_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (guest->detached_fd < 0)
+		return -errno;
+	r = loop_watch_add(guest->loop, &guest->detached_watch, guest->detached_fd, EPOLLIN);
+	if (r == 0)
+		r = open_signals(guest);
+	return r;
+}
+
+int run_guest_new(struct run_guest **ret_guest, struct error *err)
+{
+	struct run_guest *guest = calloc(1, sizeof(*guest));
+	if (!guest) {
+		error_set(err, "out of memory");
+		return -ENOMEM;
+	}
+	guest->qmp_fd = -1;
+	guest->detached_fd = -1;
+	pthread_mutex_init(&guest->detached_mutex, NULL);
+	timer_init(&guest->kill_timer, kill_timer_expired);
+	loop_watch_init(&guest->qmp_watch, qmp_ready);
+	loop_watch_init(&guest->detached_watch, port_is_gone);
+	int r = set_up(guest);
+	if (r < 0) {
+		error_set(err, "cannot set up the event loop: %s", strerror(-r));
+		run_guest_free(guest);
+		return r;
+	}
+	*ret_guest = guest;
+	return 0;
+}
+
+/* Hands one end of a new pair to the network; *ret_fd is QEMU's. */
+static int attach(struct run_guest *guest, int *ret_fd, struct error *err)
+{
+	struct vmnet_port_options options = { .closed = port_closed, .context = guest };
+	struct vmnet_error vmnet_error = { .text = "" };
+	vmnet_port_t port;
+	int fds[2];
+
+	int r = qemu_process_socket_pair(fds);
+	if (r < 0) {
+		error_set(err, "cannot make the network's socket: %s", strerror(-r));
+		return r;
+	}
+	vmnet_return_t status = vmnet_network_attach_stream_fd(guest->launch.network, fds[0],
+							       &options, &port, &vmnet_error);
+	if (status != VMNET_SUCCESS) {
+		error_set(err, "cannot attach to the network: %s",
+			  vmnet_error.text[0] ? vmnet_error.text : vmnet_return_name(status));
+		fd_close(fds[0]);
+		fd_close(fds[1]);
+		return -EIO;
+	}
+	*ret_fd = fds[1];
+	return 0;
+}
+
+static int open_qmp(struct run_guest *guest, int *ret_fd, struct error *err)
+{
+	int fds[2];
+
+	int r = qemu_process_socket_pair(fds);
+	if (r < 0) {
+		error_set(err, "cannot make QEMU's control socket: %s", strerror(-r));
+		return r;
+	}
+	*ret_fd = fds[1];
+	guest->qmp_fd = fds[0];
+	r = qmp_init(&guest->qmp, fds[0]);
+	if (r == 0)
+		r = loop_watch_add(guest->loop, &guest->qmp_watch, fds[0], EPOLLIN);
+	if (r < 0)
+		error_set(err, "cannot watch QEMU's control socket: %s", strerror(-r));
+	return r;
+}
+
+static int watch_child(struct run_guest *guest, pid_t pid, struct error *err)
+{
+	int r = loop_child_open(&guest->child, guest->loop, pid, child_ended);
+
+	if (r < 0) {
+		error_set(err, "cannot watch QEMU: %s", strerror(-r));
+		kill(pid, SIGKILL); /* not reaped, so the number is still its own */
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	return r;
+}
+
+/* So that systemctl and systemd-cgtop show the VM by name; nothing depends on it. */
+static void make_scope(const struct run_guest *guest, pid_t pid)
+{
+	struct systemd_scope_call call;
+
+	if (!systemd_scope_available(getenv("XDG_RUNTIME_DIR")))
+		return;
+	systemd_scope_build(guest->launch.label, pid, &call);
+	if (systemd_scope_make(&call) < 0)
+		fprintf(stderr, "%s could not be made: the VM runs without it\n", call.unit);
+}
+
+static int start_qemu(struct run_guest *guest, int net_fd, int qmp_fd, struct error *err)
+{
+	const struct run_guest_launch *launch = &guest->launch;
+	const struct qemu_launch qemu = {
+		.config = launch->config,
+		.label = launch->label,
+		.accel = launch->accel,
+		.serial = launch->serial,
+		.net_fd = net_fd,
+		.qmp_fd = qmp_fd,
+	};
+	const int inherited[] = { net_fd, qmp_fd };
+	struct qemu_args args;
+	pid_t pid;
+
+	int r = qemu_args_build(&qemu, &args);
+	if (r < 0) {
+		error_set(err, "out of memory");
+		return r;
+	}
+	const struct qemu_spawn spawn = {
+		.argv = args.argv,
+		.directory_fd = launch->directory->fd,
+		.log_fd = launch->log_fd,
+		.serial = launch->serial,
+		.inherited = inherited,
+		.inherited_count = ARRAY_COUNT(inherited),
+		.signal_mask = &guest->signals.previous_mask,
+	};
+	guest->terminal_saved = launch->serial && tcgetattr(0, &guest->terminal) == 0;
+	r = qemu_process_start(&spawn, &pid, err);
+	qemu_args_done(&args);
+	if (r == 0)
+		r = watch_child(guest, pid, err);
+	if (r < 0)
+		return r;
+	guest->qemu_runs = true;
+	make_scope(guest, pid);
+	return 0;
+}
+
+int run_guest_start(struct run_guest *guest, const struct run_guest_launch *launch,
+		    struct error *err)
+{
+	autoclose int net_fd = -1;
+	autoclose int qmp_fd = -1;
+
+	guest->launch = *launch;
+	int r = attach(guest, &net_fd, err);
+	if (r == 0)
+		r = open_qmp(guest, &qmp_fd, err);
+	if (r == 0)
+		r = start_qemu(guest, net_fd, qmp_fd, err);
+	return r;
+}
+
+/* A signal that came together with the end of QEMU: at shutdown the system sends both. */
+static bool stop_is_pending(const struct run_guest *guest)
+{
+	sigset_t pending;
+
+	if (sigpending(&pending) < 0)
+		return false;
+	for (int number = 1; number < SIGRTMIN; number++) {
+		if (number != SIGUSR2 && sigismember(&guest->signals.set, number) == 1 &&
+		    sigismember(&pending, number) == 1)
+			return true;
+	}
+	return false;
+}
+
+static void print_end_of_qemu(const struct run_guest *guest)
+{
+	char end[QEMU_END_TEXT_SIZE];
+	autofree char *log = malloc(LOG_TEXT_SIZE);
+	const char *cause = guest->qmp.stop_cause;
+
+	fprintf(stderr, "QEMU of VM \"%s\" ended by itself with %s%s%s%s",
+		guest->launch.directory->name, qemu_process_end_text(guest->wait_status, end),
+		cause[0] ? " (" : "", cause, cause[0] ? ")" : "");
+	if (log && qemu_log_tail(guest->launch.log_fd, LOG_LINES, log, LOG_TEXT_SIZE))
+		fprintf(stderr, "; its last words:\n%s\n", log);
+	else
+		fprintf(stderr, "; it left no message\n");
+}
+
+static int outcome(struct run_guest *guest)
+{
+	bool well = WIFEXITED(guest->wait_status) && WEXITSTATUS(guest->wait_status) == 0;
+
+	if (guest->detached_error[0])
+		return COMMAND_FAILED;
+	if (guest->stopping || stop_is_pending(guest))
+		return COMMAND_OK;
+	if (well && guest->qmp.guest_stopped) {
+		puts("guest has stopped the virtual machine");
+		return COMMAND_OK;
+	}
+	/* Ctrl-A X on the console. */
+	if (well && guest->launch.serial && !guest->qmp.stop_cause[0])
+		return COMMAND_OK;
+	print_end_of_qemu(guest);
+	return COMMAND_FAILED;
+}
+
+int run_guest_wait(struct run_guest *guest)
+{
+	int r = loop_run(guest->loop);
+
+	if (r < 0) {
+		fprintf(stderr, "the event loop failed: %s\n", strerror(-r));
+		return COMMAND_FAILED;
+	}
+	read_qmp(guest); /* why it stopped may still be in the socket */
+	return outcome(guest);
+}
+
+static void end_qemu(struct run_guest *guest)
+{
+	pid_t pid = guest->child.pid;
+
+	if (guest->qemu_runs) {
+		(void)loop_child_kill(&guest->child, SIGKILL); /* may be gone */
+		loop_child_close(&guest->child);
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	/* QEMU had the terminal in raw mode; killed, it could not set it back. */
+	if (guest->terminal_saved)
+		(void)tcsetattr(0, TCSANOW, &guest->terminal);
+}
+
+struct run_guest *run_guest_free(struct run_guest *guest)
+{
+	if (!guest)
+		return NULL;
+	end_qemu(guest);
+	if (guest->loop) {
+		timer_clear(loop_timers(guest->loop), &guest->kill_timer);
+		loop_watch_remove(guest->loop, &guest->qmp_watch);
+		loop_watch_remove(guest->loop, &guest->detached_watch);
+		loop_signals_close(&guest->signals);
+	}
+	loop_free(guest->loop);
+	qmp_done(&guest->qmp);
+	fd_close(guest->qmp_fd);
+	fd_close(guest->detached_fd);
+	pthread_mutex_destroy(&guest->detached_mutex);
+	free(guest);
+	return NULL;
+}

@@ -1,0 +1,46 @@
+#pragma once
+/* QEMU from its start to its end: signals, the power button, and what is said when it is over. */
+
+#include <stdbool.h>
+
+#include "base/compiler.h"
+#include "vm/accel.h"
+#include "vmnet/vmnet.h"
+
+struct error;
+struct run_guest;
+struct vm_config;
+struct vm_directory;
+
+struct run_guest_launch {
+	/* Borrowed until run_guest_free(). */
+	const struct vm_directory *directory;
+	const struct vm_config *config;
+	const char *label; /* NULL = none */
+	enum accel accel;
+	bool serial;
+	int log_fd;
+	vmnet_network_ref network;
+	/* Once, from run_guest_wait(), when the guest is started. */
+	void (*started)(void *context);
+	void *context;
+};
+
+/*
+ * Takes over the signals of the process: to be called before it has other threads. 0 or negative
+ * errno with a sentence. One run_guest_free().
+ */
+int run_guest_new(struct run_guest **ret_guest, struct error *err) MUST_USE;
+
+/* Attaches QEMU to the network and starts it. 0 or negative errno with a sentence. */
+int run_guest_start(struct run_guest *guest, const struct run_guest_launch *launch,
+		    struct error *err) MUST_USE;
+
+/*
+ * Until the guest stops, or SIGINT, SIGTERM or SIGHUP ask for it (SIGUSR2 presses the power
+ * button). Prints what happened. The exit code of the program.
+ */
+int run_guest_wait(struct run_guest *guest) MUST_USE;
+
+/* Kills QEMU if it still runs. NULL is allowed. Returns NULL. */
+struct run_guest *run_guest_free(struct run_guest *guest);

@@ -1,0 +1,242 @@
+#include "cli/run_network.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "cli/run_options.h"
+#include "control/control_json.h"
+#include "vm/vm_home.h"
+#include "vm/vm_label.h"
+
+#define PREFIX_LENGTH 30 /* the gateway and one guest: isolated by construction */
+
+/* What one configuration is made of. */
+struct plan {
+	const struct vm_home *home;
+	const struct run_options *options;
+	const char *name;
+	ether_addr_t mac;
+	vmnet_network_configuration_ref config;
+};
+
+static void print_log(void *context, enum vmnet_log_level level, const char *line)
+{
+	(void)context;
+	if (level <= VMNET_LOG_WARNING)
+		fprintf(stderr, "%s\n", line);
+}
+
+static int errno_of(vmnet_return_t status)
+{
+	switch (status) {
+	case VMNET_SUCCESS:
+		return 0;
+	case VMNET_MEM_FAILURE:
+		return -ENOMEM;
+	case VMNET_INVALID_ARGUMENT:
+		return -EINVAL;
+	case VMNET_INVALID_ACCESS:
+	case VMNET_NOT_AUTHORIZED:
+		return -EACCES;
+	case VMNET_SHARING_SERVICE_BUSY:
+		return -EBUSY;
+	case VMNET_BUFFER_EXHAUSTED:
+		return -ENOSPC;
+	case VMNET_FAILURE:
+	case VMNET_SETUP_INCOMPLETE:
+	case VMNET_PACKET_TOO_BIG:
+	case VMNET_TOO_MANY_PACKETS:
+		return -EIO;
+	}
+	return -EIO;
+}
+
+/* The library's own sentence, or at least the name of the status. */
+static int check(const struct plan *plan, vmnet_return_t status, struct error *err)
+{
+	if (status == VMNET_SUCCESS)
+		return 0;
+	const char *text = vmnet_network_configuration_get_error(plan->config);
+	error_set(err, "%s", text && text[0] ? text : vmnet_return_name(status));
+	return errno_of(status);
+}
+
+static int set_subnet(const struct plan *plan, struct error *err)
+{
+	const struct ip_prefix *subnet = &plan->options->subnet;
+
+	if (!plan->options->has_subnet) {
+		/* The same subnet and address next time, until the VM is deleted. */
+		int r = check(
+			plan,
+			vmnet_network_configuration_set_prefix_length(plan->config, PREFIX_LENGTH),
+			err);
+		if (r < 0)
+			return r;
+		return check(plan,
+			     vmnet_network_configuration_set_assignment(plan->config, plan->name,
+									&plan->mac),
+			     err);
+	}
+	struct in_addr address = { .s_addr = htonl(ip_addr_to_v4(&subnet->addr)) };
+	struct in_addr mask = { .s_addr = htonl(ip_length_to_mask(subnet->length)) };
+	return check(plan,
+		     vmnet_network_configuration_set_ipv4_subnet(plan->config, &address, &mask),
+		     err);
+}
+
+static int set_names(const struct plan *plan, const char *label, struct error *err)
+{
+	autofree char *state_directory = NULL;
+	char hostname[VM_HOSTNAME_SIZE];
+
+	int r = vm_home_state_directory(plan->home, &state_directory, err);
+	if (r == 0)
+		r = check(plan,
+			  vmnet_network_configuration_set_state_directory(plan->config,
+									  state_directory),
+			  err);
+	if (r == 0 && label)
+		r = check(plan, vmnet_network_configuration_set_label(plan->config, label), err);
+	if (r == 0 && vm_label_hostname(plan->name, hostname))
+		r = check(plan, vmnet_network_configuration_set_hostname(plan->config, hostname),
+			  err);
+	return r;
+}
+
+static int add_forwards(const struct plan *plan, struct error *err)
+{
+	const struct forward_specs *specs = &plan->options->forwards;
+	struct vm_home_settings settings;
+	struct vmnet_port_forward start = { .external_family = AF_UNSPEC };
+
+	int r = vm_home_load_settings(plan->home, &settings, err);
+	if (r < 0)
+		return r;
+	if (!control_json_parse_address(settings.expose_address, &start))
+		start.external_family = AF_UNSPEC; /* loading has checked it */
+	for (size_t i = 0; i < specs->count; i++) {
+		for (uint32_t port = 0; port < specs->items[i].count; port++) {
+			struct vmnet_port_forward forward = start;
+			forward_spec_get(&specs->items[i], port, &forward);
+			r = check(plan,
+				  vmnet_network_configuration_add_port_forward(plan->config,
+									       &forward),
+				  err);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+static int set_capture(const struct plan *plan, struct error *err)
+{
+	const char *path = plan->options->capture_path;
+	if (!path)
+		return 0;
+	autoclose int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		int r = -errno;
+		error_set(err, "cannot write %s: %s", path, strerror(-r));
+		return r;
+	}
+	return check(plan, vmnet_network_configuration_set_capture_fd(plan->config, fd), err);
+}
+
+static int configure(const struct plan *plan, const char *label, struct error *err)
+{
+	static const struct in_addr first_free = { .s_addr = INADDR_ANY };
+
+	vmnet_network_configuration_set_log_callback(plan->config, print_log, NULL);
+	int r = set_names(plan, label, err);
+	if (r == 0)
+		r = set_subnet(plan, err);
+	if (r == 0)
+		r = check(plan,
+			  vmnet_network_configuration_add_dhcp_reservation(plan->config, &plan->mac,
+									   &first_free),
+			  err);
+	if (r == 0)
+		r = check(plan,
+			  vmnet_network_configuration_set_host_access(plan->config,
+								      plan->options->host_access),
+			  err);
+	if (r == 0)
+		r = add_forwards(plan, err);
+	if (r == 0)
+		r = set_capture(plan, err);
+	return r;
+}
+
+/* Subnet and address as they are, not as they were asked for. */
+static int read_back(const struct plan *plan, struct run_network *network, struct error *err)
+{
+	struct in_addr subnet;
+	struct in_addr mask;
+	struct in_addr address;
+	char wanted[IP_PREFIX_TEXT_SIZE];
+	char real[IP_PREFIX_TEXT_SIZE];
+
+	vmnet_network_get_ipv4_subnet(network->network, &subnet, &mask);
+	network->subnet.addr = ip_addr_from_v4(ntohl(subnet.s_addr));
+	if (!ip_mask_to_length(ntohl(mask.s_addr), &network->subnet.length) ||
+	    vmnet_network_get_reservation(network->network, &plan->mac, &address) !=
+		    VMNET_SUCCESS) {
+		error_set(err, "the network does not know its own subnet and reservation");
+		return -EIO;
+	}
+	network->address = ip_addr_from_v4(ntohl(address.s_addr));
+	const struct ip_prefix *asked = &plan->options->subnet;
+	if (plan->options->has_subnet && (asked->length != network->subnet.length ||
+					  !ip_addr_equal(&asked->addr, &network->subnet.addr))) {
+		error_set(err, "subnet %s was asked for, but the network has %s",
+			  ip_prefix_format(asked, wanted),
+			  ip_prefix_format(&network->subnet, real));
+		return -EIO;
+	}
+	return 0;
+}
+
+int run_network_create(const struct vm_home *home, const struct run_options *options,
+		       const char *name, const char *label, const struct mac_addr *mac,
+		       struct run_network *ret_network, struct error *err)
+{
+	struct plan plan = { .home = home, .options = options, .name = name };
+	struct run_network network = { 0 };
+	vmnet_return_t status;
+
+	memcpy(plan.mac.ether_addr_octet, mac->octet, sizeof(plan.mac.ether_addr_octet));
+	plan.config = vmnet_network_configuration_create(VMNET_SHARED_MODE, &status);
+	if (!plan.config) {
+		error_set(err, "vmnet_network_configuration_create() failed with status %d",
+			  (int)status);
+		return errno_of(status);
+	}
+	int r = configure(&plan, label, err);
+	if (r == 0) {
+		network.network = vmnet_network_create(plan.config, &status);
+		if (!network.network)
+			r = check(&plan, status, err);
+	}
+	if (r == 0)
+		r = read_back(&plan, &network, err);
+	vmnet_network_configuration_release(plan.config);
+	if (r < 0) {
+		vmnet_network_release(network.network);
+		return r;
+	}
+	*ret_network = network;
+	return 0;
+}
+
+void run_network_done(struct run_network *network)
+{
+	vmnet_network_release(network->network);
+	network->network = NULL;
+}

@@ -1,0 +1,364 @@
+#include "control/control_server.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <microhttpd.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/text.h"
+#include "control/control_json.h"
+
+#define BODY_MOST	  ((size_t)64 * 1024)
+#define CONNECTIONS_MOST  32u
+#define CONNECTION_IDLE_S 30u
+
+struct control_server {
+	struct MHD_Daemon *daemon;
+	struct control_server_options options;
+	char *name;
+	char *label;
+};
+
+/* The body of one request. */
+struct request {
+	char *body;
+	size_t size;
+	bool too_large;
+};
+
+static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, json_t *root)
+{
+	char *text = root ? json_dumps(root, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
+	json_decref(root);
+	if (!text)
+		return MHD_NO;
+	struct MHD_Response *response =
+		MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+	if (!response) {
+		free(text);
+		return MHD_NO;
+	}
+	(void)MHD_add_response_header(response, "Content-Type", "application/json");
+	enum MHD_Result result = MHD_queue_response(connection, status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+static enum MHD_Result answer_error(struct MHD_Connection *connection, unsigned status,
+				    const char *text)
+{
+	return answer(connection, status, json_pack("{ss}", "error", text));
+}
+
+static unsigned http_status(vmnet_return_t status)
+{
+	switch (status) {
+	case VMNET_SUCCESS:
+		return MHD_HTTP_OK;
+	case VMNET_INVALID_ARGUMENT:
+		return MHD_HTTP_BAD_REQUEST;
+	case VMNET_INVALID_ACCESS:
+	case VMNET_NOT_AUTHORIZED:
+		return MHD_HTTP_FORBIDDEN;
+	case VMNET_SHARING_SERVICE_BUSY:
+		return MHD_HTTP_CONFLICT;
+	case VMNET_BUFFER_EXHAUSTED:
+		return MHD_HTTP_INSUFFICIENT_STORAGE;
+	case VMNET_FAILURE:
+	case VMNET_MEM_FAILURE:
+	case VMNET_SETUP_INCOMPLETE:
+	case VMNET_PACKET_TOO_BIG:
+	case VMNET_TOO_MANY_PACKETS:
+		return MHD_HTTP_INTERNAL_SERVER_ERROR;
+	}
+	return MHD_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+static enum MHD_Result answer_failure(struct MHD_Connection *connection, vmnet_return_t status,
+				      const struct vmnet_error *error)
+{
+	return answer_error(connection, http_status(status),
+			    error->text[0] ? error->text : vmnet_return_name(status));
+}
+
+static json_t *status_to_json(const struct control_server *server)
+{
+	const struct control_server_options *options = &server->options;
+	char subnet[IP_PREFIX_TEXT_SIZE];
+	char address[IP_ADDR_TEXT_SIZE];
+	char mac[MAC_ADDR_TEXT_SIZE];
+
+	return json_pack("{ss ss? sI ss ss ss}", "name", server->name, "label", server->label,
+			 "pid", (json_int_t)getpid(), "subnet",
+			 ip_prefix_format(&options->subnet, subnet), "address",
+			 ip_addr_format(&options->address, address), "macAddress",
+			 mac_addr_format(&options->mac, mac));
+}
+
+static void tell_change(const struct control_server *server)
+{
+	if (server->options.forwards_changed)
+		server->options.forwards_changed(server->options.context);
+}
+
+static enum MHD_Result add_forward(struct control_server *server, struct MHD_Connection *connection,
+				   const struct request *request)
+{
+	struct vmnet_port_forward forward;
+	struct vmnet_port_forward bound = { 0 };
+	struct vmnet_error error = { .text = "" };
+	struct error err = { .text = "the body is not JSON" };
+
+	json_t *object = json_loadb(request->body ? request->body : "", request->size,
+				    JSON_REJECT_DUPLICATES, NULL);
+	bool good = object && control_json_parse_forward(object, &forward, &err);
+	json_decref(object);
+	if (!good)
+		return answer_error(connection, MHD_HTTP_BAD_REQUEST, err.text);
+	vmnet_return_t status =
+		vmnet_network_add_port_forward(server->options.network, &forward, &bound, &error);
+	if (status != VMNET_SUCCESS)
+		return answer_failure(connection, status, &error);
+	tell_change(server);
+	/* One entry per socket; `bound` knows the port where 0 was asked for. */
+	forward.external_port = bound.external_port;
+	return answer(connection, MHD_HTTP_CREATED,
+		      control_json_matching_forwards(server->options.network, &forward));
+}
+
+static enum MHD_Result remove_forward(struct control_server *server,
+				      struct MHD_Connection *connection)
+{
+	struct vmnet_port_forward forward = { .external_family = AF_UNSPEC };
+	struct vmnet_error error = { .text = "" };
+	const char *protocol =
+		MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "protocol");
+	const char *port =
+		MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "externalPort");
+	const char *address =
+		MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "externalAddress");
+
+	if (!protocol || !control_json_parse_protocol(protocol, &forward.protocol))
+		return answer_error(connection, MHD_HTTP_BAD_REQUEST,
+				    "protocol should be tcp or udp");
+	if (!port || !text_parse_u16(text_view_of(port), &forward.external_port) ||
+	    forward.external_port == 0)
+		return answer_error(connection, MHD_HTTP_BAD_REQUEST,
+				    "externalPort should be a number from 1 to 65535");
+	if (address && !control_json_parse_address(address, &forward))
+		return answer_error(connection, MHD_HTTP_BAD_REQUEST,
+				    "externalAddress should be an IP address");
+
+	json_t *removed = control_json_matching_forwards(server->options.network, &forward);
+	if (json_array_size(removed) == 0) {
+		json_decref(removed);
+		return answer_error(connection, MHD_HTTP_NOT_FOUND, "there is no such forward");
+	}
+	vmnet_return_t status =
+		vmnet_network_remove_port_forward(server->options.network, &forward, &error);
+	if (status != VMNET_SUCCESS) {
+		json_decref(removed);
+		return answer_failure(connection, status, &error);
+	}
+	tell_change(server);
+	return answer(connection, MHD_HTTP_OK, removed);
+}
+
+static enum MHD_Result answer_forwards(struct control_server *server,
+				       struct MHD_Connection *connection, const char *method,
+				       const struct request *request)
+{
+	if (strcmp(method, MHD_HTTP_METHOD_GET) == 0)
+		return answer(connection, MHD_HTTP_OK,
+			      control_json_forwards(server->options.network));
+	if (strcmp(method, MHD_HTTP_METHOD_POST) == 0)
+		return add_forward(server, connection, request);
+	if (strcmp(method, MHD_HTTP_METHOD_DELETE) == 0)
+		return remove_forward(server, connection);
+	return answer_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "method not allowed");
+}
+
+static enum MHD_Result route(struct control_server *server, struct MHD_Connection *connection,
+			     const char *url, const char *method, const struct request *request)
+{
+	if (request->too_large)
+		return answer_error(connection, MHD_HTTP_CONTENT_TOO_LARGE,
+				    "the body is too large");
+	if (strcmp(url, "/v1/forwards") == 0)
+		return answer_forwards(server, connection, method, request);
+
+	bool is_status = strcmp(url, "/v1/status") == 0;
+	bool is_statistics = strcmp(url, "/v1/statistics") == 0;
+	bool is_neighbours = strcmp(url, "/v1/neighbours") == 0;
+	if (!is_status && !is_statistics && !is_neighbours)
+		return answer_error(connection, MHD_HTTP_NOT_FOUND, "no such resource");
+	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0)
+		return answer_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "method not allowed");
+	if (is_status)
+		return answer(connection, MHD_HTTP_OK, status_to_json(server));
+	if (is_statistics)
+		return answer(connection, MHD_HTTP_OK,
+			      control_json_statistics(server->options.network));
+	return answer(connection, MHD_HTTP_OK, control_json_neighbours(server->options.network));
+}
+
+static bool keep_body(struct request *request, const char *data, size_t size)
+{
+	if (request->size + size > BODY_MOST) {
+		request->too_large = true; /* the rest is read and thrown away */
+		return true;
+	}
+	char *body = realloc(request->body, request->size + size);
+	if (!body)
+		return false;
+	memcpy(body + request->size, data, size);
+	request->body = body;
+	request->size += size;
+	return true;
+}
+
+/* Called once for the header, then for each piece of the body, then once more. */
+static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url,
+			      const char *method, const char *version, const char *data,
+			      size_t *data_size, void **connection_context)
+{
+	struct request *request = *connection_context;
+
+	(void)version;
+	if (!request) {
+		*connection_context = calloc(1, sizeof(*request));
+		return *connection_context ? MHD_YES : MHD_NO;
+	}
+	if (*data_size > 0) {
+		bool kept = keep_body(request, data, *data_size);
+		*data_size = 0;
+		return kept ? MHD_YES : MHD_NO;
+	}
+	return route(context, connection, url, method, request);
+}
+
+static void forget(void *context, struct MHD_Connection *connection, void **connection_context,
+		   enum MHD_RequestTerminationCode code)
+{
+	struct request *request = *connection_context;
+
+	(void)context;
+	(void)connection;
+	(void)code;
+	if (request)
+		free(request->body);
+	free(request);
+	*connection_context = NULL;
+}
+
+/* A listening socket at directory/control.sock, or negative errno. */
+static int listen_at(int directory_fd)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	/* By the descriptor: a home of any depth fits into the 108 bytes of a unix address. */
+	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", directory_fd,
+		 CONTROL_SOCKET_NAME);
+	if (unlinkat(directory_fd, CONTROL_SOCKET_NAME, 0) < 0 && errno != ENOENT)
+		return -errno;
+	autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	/* The directory is 0700, so nobody else gets at it before this. */
+	if (fchmodat(directory_fd, CONTROL_SOCKET_NAME, 0600, 0) < 0 || listen(fd, 16) < 0)
+		return -errno;
+	int result = fd;
+	fd = -1;
+	return result;
+}
+
+static struct MHD_Daemon *start_daemon(struct control_server *server, int listen_fd)
+{
+	sigset_t all;
+	sigset_t before;
+
+	/* The server's thread inherits the mask: signals are the program's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	struct MHD_Daemon *daemon = MHD_start_daemon(
+		MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, handle, server,
+		MHD_OPTION_LISTEN_SOCKET, (MHD_socket)listen_fd, MHD_OPTION_NOTIFY_COMPLETED,
+		forget, NULL, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MOST,
+		MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_IDLE_S, MHD_OPTION_END);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return daemon;
+}
+
+static void server_free(struct control_server *server)
+{
+	free(server->name);
+	free(server->label);
+	free(server);
+}
+
+static struct control_server *server_new(const struct control_server_options *options)
+{
+	struct control_server *server = calloc(1, sizeof(*server));
+	if (!server)
+		return NULL;
+	server->options = *options;
+	server->name = strdup(options->name);
+	server->label = options->label ? strdup(options->label) : NULL;
+	if (!server->name || (options->label && !server->label)) {
+		server_free(server);
+		return NULL;
+	}
+	return server;
+}
+
+int control_server_start(const struct control_server_options *options,
+			 struct control_server **ret_server, struct error *err)
+{
+	struct control_server *server = server_new(options);
+	if (!server) {
+		error_set(err, "out of memory");
+		return -ENOMEM;
+	}
+	int listen_fd = listen_at(options->directory_fd);
+	if (listen_fd < 0) {
+		error_set(err, "cannot bind the control socket %s: %s", CONTROL_SOCKET_NAME,
+			  strerror(-listen_fd));
+		server_free(server);
+		return listen_fd;
+	}
+	server->daemon = start_daemon(server, listen_fd);
+	if (!server->daemon) {
+		error_set(err, "cannot start the control server");
+		fd_close(listen_fd);
+		(void)unlinkat(options->directory_fd, CONTROL_SOCKET_NAME, 0);
+		server_free(server);
+		return -EIO;
+	}
+	(void)vmnet_network_retain(server->options.network);
+	*ret_server = server;
+	return 0;
+}
+
+struct control_server *control_server_stop(struct control_server *server)
+{
+	if (!server)
+		return NULL;
+	/* First, so that nobody meets a socket without a server. */
+	(void)unlinkat(server->options.directory_fd, CONTROL_SOCKET_NAME, 0);
+	MHD_stop_daemon(server->daemon);
+	vmnet_network_release(server->options.network);
+	server_free(server);
+	return NULL;
+}

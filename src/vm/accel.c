@@ -1,0 +1,102 @@
+#include "vm/accel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/fd.h"
+
+bool accel_parse(const char *text, enum accel *ret_accel)
+{
+	static const struct {
+		const char *name;
+		enum accel accel;
+	} names[] = { { "auto", ACCEL_AUTO }, { "kvm", ACCEL_KVM }, { "tcg", ACCEL_TCG } };
+
+	for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+		if (strcmp(text, names[i].name) == 0) {
+			*ret_accel = names[i].accel;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* line: "flags\t\t: fpu vme ... vmx ..." */
+static bool line_has_flag(char *line)
+{
+	char *rest;
+	char *word = strtok_r(line, " \t:\n", &rest);
+
+	if (!word || strcmp(word, "flags") != 0)
+		return false;
+	while ((word = strtok_r(NULL, " \t:\n", &rest))) {
+		if (strcmp(word, "vmx") == 0 || strcmp(word, "svm") == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool cpuinfo_has_flag(const char *path)
+{
+	FILE *stream = fopen(path, "re");
+	if (!stream)
+		return false;
+	char *line = NULL;
+	size_t room = 0;
+	bool found = false;
+	while (!found && getline(&line, &room, stream) >= 0)
+		found = line_has_flag(line);
+	free(line);
+	(void)fclose(stream); /* only read from */
+	return found;
+}
+
+struct accel_host accel_probe(const char *kvm_path, const char *cpuinfo_path)
+{
+	struct accel_host host = { .cpu_virtualization = cpuinfo_has_flag(cpuinfo_path) };
+	autoclose int fd = open(kvm_path, O_RDWR | O_CLOEXEC);
+
+	host.kvm_error = fd < 0 ? -errno : 0;
+	return host;
+}
+
+static void explain_kvm_error(int kvm_error, struct error *err)
+{
+	if (kvm_error == -ENOENT)
+		error_set(err, "/dev/kvm does not exist");
+	else if (kvm_error == -EACCES || kvm_error == -EPERM)
+		error_set(err, "no right to open /dev/kvm (is the user in the group kvm?)");
+	else
+		error_set(err, "/dev/kvm cannot be opened: %s", strerror(-kvm_error));
+}
+
+int accel_choose(enum accel wanted, const struct accel_host *host, enum accel *ret_accel,
+		 struct error *err)
+{
+	error_set(err, "%s", "");
+	if (wanted == ACCEL_TCG) {
+		*ret_accel = ACCEL_TCG;
+		return 0;
+	}
+	if (host->kvm_error < 0) {
+		explain_kvm_error(host->kvm_error, err);
+		if (wanted == ACCEL_KVM) {
+			error_prefix(err, "KVM cannot be used");
+			return host->kvm_error;
+		}
+	} else if (wanted == ACCEL_AUTO && !host->cpu_virtualization) {
+		/* Seen on hosts with the PVM patches: firmware runs, a stock kernel hangs. */
+		error_set(err, "/dev/kvm is there, but the CPU flags show neither vmx nor svm, so "
+			       "it may be unable to run a stock guest (--accel kvm forces it)");
+	} else {
+		*ret_accel = ACCEL_KVM;
+		return 0;
+	}
+	error_prefix(err, "using TCG, which is slow, instead of KVM");
+	*ret_accel = ACCEL_TCG;
+	return 0;
+}

@@ -1,0 +1,31 @@
+#pragma once
+/* Files of a VM's directory: whole, atomic, sparse. Names are relative to a directory's fd. */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/compiler.h"
+
+struct error;
+
+/*
+ * The whole file, terminated by a zero byte that is not counted; -EFBIG when it is larger than
+ * `most` bytes, -EINVAL when it is no regular file, or negative errno. The caller frees *ret_data.
+ */
+int files_read(int directory_fd, const char *name, size_t most, char **ret_data,
+	       size_t *ret_size) MUST_USE;
+
+/*
+ * Replaces the file by way of a temporary one, fsync and rename, so that a reader or a crash sees
+ * the old content or the new one. 0 or negative errno.
+ */
+int files_write_atomic(int directory_fd, const char *name, const char *data, size_t size) MUST_USE;
+
+/* Copies all of a regular file; holes stay holes, a file system that can share blocks does. 0 or
+ * negative errno. */
+int files_copy(int from_fd, int to_fd) MUST_USE;
+
+/* Removes a file, or a directory and what is in it; links are not followed. 0 (also when there is
+ * none) or negative errno. */
+int files_remove_tree(int directory_fd, const char *name);

@@ -1,0 +1,174 @@
+#include "vm/qemu_args.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "vm/vm_config.h"
+#include "vm/vm_label.h"
+
+struct builder {
+	struct qemu_args args;
+	bool failed;
+};
+
+static void add(struct builder *builder, const char *format, ...) PRINTF_LIKE(2, 3);
+static void add(struct builder *builder, const char *format, ...)
+{
+	va_list arguments;
+	char *text;
+
+	if (builder->failed)
+		return;
+	assert(builder->args.count < QEMU_ARGS_COUNT);
+	va_start(arguments, format);
+	builder->failed = vasprintf(&text, format, arguments) < 0;
+	va_end(arguments);
+	if (!builder->failed)
+		builder->args.argv[builder->args.count++] = text;
+}
+
+/* In QEMU's option lists a comma inside a value is written twice. The caller frees. */
+static char *escape_commas(const char *value)
+{
+	char *escaped = malloc(2 * strlen(value) + 1);
+	char *to = escaped;
+
+	if (!escaped)
+		return NULL;
+	for (; *value; value++) {
+		if (*value == ',')
+			*to++ = ',';
+		*to++ = *value;
+	}
+	*to = 0;
+	return escaped;
+}
+
+static void add_name(struct builder *builder, const char *label)
+{
+	char safe[VM_LABEL_SAFE_SIZE];
+
+	if (!label)
+		return;
+	autofree char *guest = escape_commas(label);
+	if (!guest) {
+		builder->failed = true;
+		return;
+	}
+	vm_label_safe(label, safe);
+	add(builder, "-name");
+	add(builder, "guest=%s,process=%s,debug-threads=on", guest, safe);
+}
+
+static void add_machine(struct builder *builder, const struct qemu_launch *launch)
+{
+	bool kvm = launch->accel == ACCEL_KVM;
+
+	add(builder, "-nodefaults");
+	add(builder, "-no-user-config");
+	/* Not -daemonize (it dies of SIGSYS under this filter), and never exec: migration. */
+	add(builder, "-sandbox");
+	add(builder, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+	add(builder, "-machine");
+	add(builder, "q35");
+	add(builder, "-accel");
+	add(builder, "%s", kvm ? "kvm" : "tcg");
+	add(builder, "-cpu");
+	add(builder, "%s", kvm ? "host" : "max");
+	add(builder, "-smp");
+	add(builder, "%u", launch->config->cpu_count);
+	add(builder, "-m");
+	add(builder, "%" PRIu64 "M", launch->config->memory_size >> 20);
+	add(builder, "-display");
+	add(builder, "none");
+}
+
+static void add_boot(struct builder *builder, const struct vm_config *config)
+{
+	add(builder, "-kernel");
+	add(builder, "%s", config->kernel);
+	add(builder, "-initrd");
+	add(builder, "%s", config->initrd);
+	if (config->cmdline[0]) {
+		add(builder, "-append");
+		add(builder, "%s", config->cmdline);
+	}
+}
+
+static void add_disks(struct builder *builder, const struct vm_config *config)
+{
+	for (size_t i = 0; i < config->disk_count; i++) {
+		autofree char *file = escape_commas(config->disks[i]);
+		if (!file) {
+			builder->failed = true;
+			return;
+		}
+		add(builder, "-drive");
+		/* "./": a name with a colon would be taken for a protocol. */
+		add(builder, "if=none,id=disk%zu,format=raw,discard=unmap,file=./%s", i, file);
+		add(builder, "-device");
+		add(builder, "virtio-blk-pci,drive=disk%zu", i);
+	}
+}
+
+static void add_network(struct builder *builder, const struct qemu_launch *launch)
+{
+	char mac[MAC_ADDR_TEXT_SIZE];
+
+	add(builder, "-netdev");
+	add(builder, "stream,id=net0,server=off,addr.type=fd,addr.str=%d", launch->net_fd);
+	add(builder, "-device");
+	/* No option ROM: the kernel is given directly, nothing boots from the network. */
+	add(builder, "virtio-net-pci,netdev=net0,mac=%s,romfile=",
+	    mac_addr_format(&launch->config->mac, mac));
+}
+
+static void add_devices(struct builder *builder, const struct qemu_launch *launch)
+{
+	add(builder, "-device");
+	add(builder, "virtio-rng-pci");
+	add(builder, "-chardev");
+	add(builder, "socket,id=qmp0,fd=%d", launch->qmp_fd);
+	add(builder, "-mon");
+	add(builder, "chardev=qmp0,mode=control");
+	if (!launch->serial)
+		return;
+	/* signal=off: Ctrl-C goes to the guest. mux: Ctrl-A X ends QEMU. */
+	add(builder, "-chardev");
+	add(builder, "stdio,id=console0,mux=on,signal=off");
+	add(builder, "-serial");
+	add(builder, "chardev:console0");
+}
+
+int qemu_args_build(const struct qemu_launch *launch, struct qemu_args *ret_args)
+{
+	struct builder builder = { 0 };
+
+	assert(launch->accel != ACCEL_AUTO);
+	add(&builder, "%s", QEMU_PROGRAM);
+	add_name(&builder, launch->label);
+	add_machine(&builder, launch);
+	add_boot(&builder, launch->config);
+	add_disks(&builder, launch->config);
+	add_network(&builder, launch);
+	add_devices(&builder, launch);
+	if (builder.failed) {
+		qemu_args_done(&builder.args);
+		return -ENOMEM;
+	}
+	*ret_args = builder.args;
+	return 0;
+}
+
+void qemu_args_done(struct qemu_args *args)
+{
+	for (size_t i = 0; i < args->count; i++)
+		free(args->argv[i]);
+	*args = (struct qemu_args){ 0 };
+}

@@ -1,0 +1,23 @@
+#pragma once
+/* Is there a QEMU, and is it new enough: `-netdev stream` came with 7.2. */
+
+#include <stdbool.h>
+
+#include "base/compiler.h"
+
+struct error;
+
+#define QEMU_VERSION_LEAST_MAJOR 7u
+#define QEMU_VERSION_LEAST_MINOR 2u
+
+struct qemu_version {
+	unsigned major;
+	unsigned minor;
+};
+
+/* From what `qemu --version` prints: "QEMU emulator version 7.2.22 (Debian ...)". */
+bool qemu_version_parse(const char *text, struct qemu_version *ret_version) MUST_USE;
+
+/* Runs `program --version` (found by PATH). 0, or negative errno with a sentence: missing, too old,
+ * or not to be understood. */
+int qemu_version_check(const char *program, struct error *err) MUST_USE;

@@ -1,0 +1,36 @@
+#pragma once
+/* As much of QEMU's machine protocol as a run needs: is the guest started, why did it stop. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/compiler.h"
+
+#define QMP_BUFFER_SIZE ((size_t)64 * 1024)
+
+enum qmp_state {
+	QMP_GREETING,	 /* waits for QEMU's greeting */
+	QMP_NEGOTIATING, /* asked for command mode */
+	QMP_READY,	 /* the machine is set up and runs */
+	QMP_CLOSED,	 /* QEMU closed, or sent what is not QMP */
+};
+
+struct qmp {
+	int fd; /* borrowed; non-blocking */
+	enum qmp_state state;
+	bool guest_stopped; /* SHUTDOWN that the guest caused */
+	char stop_cause
+		[32]; /* QEMU's word for it: "guest-shutdown", "host-signal"; "" = none yet */
+	char *buffer;
+	size_t used;
+};
+
+/* 0 or negative errno. */
+int qmp_init(struct qmp *qmp, int fd) MUST_USE;
+void qmp_done(struct qmp *qmp);
+
+/* Takes what has come in; to be called when fd is readable. The state tells what it was. */
+void qmp_read(struct qmp *qmp);
+
+/* Presses the power button. 0 or negative errno. */
+int qmp_power_down(struct qmp *qmp) MUST_USE;

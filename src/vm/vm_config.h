@@ -1,0 +1,51 @@
+#pragma once
+/*
+ * config.json of a VM, version 1. Read strictly: an unknown key, a wrong type or a value out of
+ * range is refused with a sentence, so that a mistake in a hand-edited file is not run as something
+ * else. No network settings: those are of one run.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/compiler.h"
+
+struct error;
+
+#define VM_CONFIG_VERSION      1
+#define VM_CONFIG_CPU_MOST     255
+#define VM_CONFIG_MEMORY_LEAST (UINT64_C(32) << 20)
+#define VM_CONFIG_MEMORY_MOST  (UINT64_C(1) << 42)
+#define VM_CONFIG_CMDLINE_MOST 2047 /* x86 kernels: COMMAND_LINE_SIZE, with the end */
+#define VM_CONFIG_DISK_MOST    8
+
+struct vm_config {
+	unsigned cpu_count;   /* 1..VM_CONFIG_CPU_MOST */
+	uint64_t memory_size; /* bytes, whole MiB */
+	struct mac_addr mac;  /* unicast */
+	/* Names of files in the VM's directory. */
+	char *kernel;
+	char *initrd;
+	char *disks[VM_CONFIG_DISK_MOST]; /* raw images */
+	size_t disk_count;
+	char *cmdline; /* may be "" */
+};
+
+void vm_config_done(struct vm_config *config);
+
+/* 0, or -EINVAL (-ENOMEM) with a sentence. */
+int vm_config_parse(const char *text, size_t size, struct vm_config *ret_config,
+		    struct error *err) MUST_USE;
+/* Pretty-printed, with a newline at the end; NULL without memory. The caller frees. */
+char *vm_config_format(const struct vm_config *config);
+
+/* Also checks that the files it names are there. */
+int vm_config_load(int directory_fd, struct vm_config *ret_config, struct error *err) MUST_USE;
+int vm_config_save(int directory_fd, const struct vm_config *config, struct error *err) MUST_USE;
+
+/* Random, unicast, locally administered. */
+struct mac_addr vm_config_random_mac(void);
+/* May be given to a kernel: no control characters, not too long. With a sentence. */
+bool vm_config_cmdline_check(const char *cmdline, struct error *err) MUST_USE;

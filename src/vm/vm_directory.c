@@ -1,0 +1,227 @@
+#include "vm/vm_directory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/random.h"
+#include "vm/files.h"
+#include "vm/vm_home.h"
+
+static bool has_config(int fd)
+{
+	struct stat status;
+
+	return fstatat(fd, "config.json", &status, 0) == 0 && S_ISREG(status.st_mode);
+}
+
+int vm_directory_open(const struct vm_home *home, const char *name,
+		      struct vm_directory *ret_directory, struct error *err)
+{
+	int r = vm_name_check(name, err);
+	if (r < 0)
+		return r;
+	int fd = openat(home->vms_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno != ENOENT && errno != ENOTDIR) {
+		r = -errno;
+		error_set(err, "cannot open the VM \"%s\": %s", name, strerror(-r));
+		return r;
+	}
+	if (fd < 0 || !has_config(fd)) {
+		fd_close(fd);
+		error_set(err, "the specified VM \"%s\" does not exist", name);
+		return -ENOENT;
+	}
+	ret_directory->fd = fd;
+	snprintf(ret_directory->name, sizeof(ret_directory->name), "%s", name);
+	return 0;
+}
+
+void vm_directory_close(struct vm_directory *directory)
+{
+	directory->fd = fd_close(directory->fd);
+}
+
+void vm_directory_touch(const struct vm_directory *directory)
+{
+	const struct timespec times[2] = { { .tv_nsec = UTIME_NOW }, { .tv_nsec = UTIME_OMIT } };
+
+	(void)futimens(directory->fd, times); /* only for show */
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool is_vm(int vms_fd, const char *name)
+{
+	if (vm_name_check(name, NULL) < 0)
+		return false;
+	autoclose int fd = openat(vms_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 && has_config(fd);
+}
+
+static int append_name(char ***names, size_t *count, const char *name)
+{
+	char **more = realloc(*names, (*count + 1) * sizeof(**names));
+	if (!more)
+		return -ENOMEM;
+	*names = more;
+	more[*count] = strdup(name);
+	if (!more[*count])
+		return -ENOMEM;
+	(*count)++;
+	return 0;
+}
+
+int vm_directory_names(const struct vm_home *home, char ***ret_names, size_t *ret_count,
+		       struct error *err)
+{
+	char **names = NULL;
+	size_t count = 0;
+	int r = 0;
+
+	int fd = openat(home->vms_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
+	if (!stream) {
+		r = -errno;
+		fd_close(fd);
+		error_set(err, "cannot read %s/vms: %s", home->path, strerror(-r));
+		return r;
+	}
+	struct dirent *entry;
+	while (r == 0 && (entry = readdir(stream))) {
+		if (is_vm(home->vms_fd, entry->d_name))
+			r = append_name(&names, &count, entry->d_name);
+	}
+	closedir(stream);
+	if (r < 0) {
+		vm_directory_free_names(names, count);
+		error_set(err, "out of memory");
+		return r;
+	}
+	if (count > 0)
+		qsort(names, count, sizeof(*names), compare_names);
+	*ret_names = names;
+	*ret_count = count;
+	return 0;
+}
+
+void vm_directory_free_names(char **names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(names[i]);
+	free(names);
+}
+
+static void draft_name(struct vm_draft *draft)
+{
+	snprintf(draft->temporary, sizeof(draft->temporary), "%016" PRIx64,
+		 random_u64(&random_system));
+}
+
+int vm_draft_begin(const struct vm_home *home, struct vm_draft *ret_draft, struct error *err)
+{
+	struct vm_draft draft = { .fd = -1 };
+
+	draft_name(&draft);
+	int r = vm_home_lock(home, err);
+	if (r < 0)
+		return r;
+	if (mkdirat(home->tmp_fd, draft.temporary, 0700) < 0)
+		r = -errno;
+	if (r == 0) {
+		draft.fd =
+			openat(home->tmp_fd, draft.temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (draft.fd < 0 || flock(draft.fd, LOCK_EX | LOCK_NB) < 0)
+			r = -errno;
+	}
+	vm_home_unlock(home);
+	if (r < 0) {
+		error_set(err, "home directory %s is not writable: %s", home->path, strerror(-r));
+		fd_close(draft.fd);
+		return r;
+	}
+	*ret_draft = draft;
+	return 0;
+}
+
+int vm_draft_publish(const struct vm_home *home, const struct vm_draft *draft, const char *name,
+		     struct error *err)
+{
+	if (renameat2(home->tmp_fd, draft->temporary, home->vms_fd, name, RENAME_NOREPLACE) == 0) {
+		(void)fsync(home->vms_fd); /* not every file system can */
+		return 0;
+	}
+	int r = -errno;
+	if (r == -EEXIST)
+		error_set(err, "VM \"%s\" already exists", name);
+	else
+		error_set(err, "cannot make %s/vms/%s: %s", home->path, name, strerror(-r));
+	return r;
+}
+
+void vm_draft_end(const struct vm_home *home, struct vm_draft *draft)
+{
+	files_remove_tree(home->tmp_fd, draft->temporary); /* the sweep tries again */
+	draft->fd = fd_close(draft->fd);
+}
+
+int vm_directory_withdraw(const struct vm_home *home, const struct vm_directory *directory,
+			  struct vm_draft *ret_draft, struct error *err)
+{
+	struct vm_draft draft = { .fd = openat(directory->fd, ".",
+					       O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
+	int r = 0;
+
+	draft_name(&draft);
+	/* Locked before it is seen in tmp/, so that no sweep of another process comes between. */
+	if (draft.fd < 0 || flock(draft.fd, LOCK_EX | LOCK_NB) < 0)
+		r = -errno;
+	if (r == 0 && renameat2(home->vms_fd, directory->name, home->tmp_fd, draft.temporary,
+				RENAME_NOREPLACE) < 0)
+		r = -errno;
+	if (r < 0) {
+		fd_close(draft.fd);
+		error_set(err, "cannot remove the VM \"%s\": %s", directory->name, strerror(-r));
+		return r;
+	}
+	*ret_draft = draft;
+	return 0;
+}
+
+struct vm_directory_usage vm_directory_usage(const struct vm_directory *directory)
+{
+	struct vm_directory_usage usage = { 0 };
+	struct stat status;
+
+	if (fstat(directory->fd, &status) == 0)
+		usage.accessed_s = status.st_atim.tv_sec;
+	int fd = openat(directory->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
+	if (!stream) {
+		fd_close(fd);
+		return usage;
+	}
+	struct dirent *entry;
+	while ((entry = readdir(stream))) {
+		if (fstatat(directory->fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    !S_ISREG(status.st_mode))
+			continue;
+		usage.allocated_size += (uint64_t)status.st_blocks * 512;
+		if (strncmp(entry->d_name, "disk", 4) == 0)
+			usage.disk_size += (uint64_t)status.st_size;
+	}
+	closedir(stream);
+	return usage;
+}

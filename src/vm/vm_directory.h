@@ -1,0 +1,68 @@
+#pragma once
+/*
+ * The directory of one VM, vms/NAME:
+ *
+ *     config.json   the VM's settings (vm_config.h); its lock is the VM's lock (vm_lock.h)
+ *     kernel initrd disk.img    copies, so that the VM does not depend on files elsewhere
+ *     run.json control.sock qemu.log    of the run under way (run_state.h)
+ *
+ * A directory without a config.json is not a VM, and is not seen.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "vm/vm_name.h"
+
+struct error;
+struct vm_home;
+
+struct vm_directory {
+	char name[VM_NAME_MOST + 1];
+	int fd;
+};
+
+/*
+ * 0; -ENOENT with `the specified VM "NAME" does not exist`; or another negative errno with a
+ * sentence. One vm_directory_close().
+ */
+int vm_directory_open(const struct vm_home *home, const char *name,
+		      struct vm_directory *ret_directory, struct error *err) MUST_USE;
+void vm_directory_close(struct vm_directory *directory);
+/* Marks it as used now (`list` shows that). */
+void vm_directory_touch(const struct vm_directory *directory);
+
+/* The names of all VMs, sorted; the caller frees with vm_directory_free_names(). */
+int vm_directory_names(const struct vm_home *home, char ***ret_names, size_t *ret_count,
+		       struct error *err) MUST_USE;
+void vm_directory_free_names(char **names, size_t count);
+
+/* A VM being made, in tmp/ until it is published whole. */
+struct vm_draft {
+	char temporary[64]; /* its name in tmp/ */
+	int fd;		    /* holds the flock that keeps the sweep away */
+};
+int vm_draft_begin(const struct vm_home *home, struct vm_draft *ret_draft,
+		   struct error *err) MUST_USE;
+/* Makes the draft the VM `name`. -EEXIST with a sentence when there is such a VM: it stays as it
+ * is. On success and failure the draft is still to be ended. */
+int vm_draft_publish(const struct vm_home *home, const struct vm_draft *draft, const char *name,
+		     struct error *err) MUST_USE;
+/* Removes what was not published. */
+void vm_draft_end(const struct vm_home *home, struct vm_draft *draft);
+
+/*
+ * Takes the VM out of vms/ into tmp/ at one stroke. The caller holds its lock. `draft` then holds
+ * it: vm_draft_publish() brings it back, vm_draft_end() removes it for good.
+ */
+int vm_directory_withdraw(const struct vm_home *home, const struct vm_directory *directory,
+			  struct vm_draft *ret_draft, struct error *err) MUST_USE;
+
+/* What the disks could grow to, and what the directory takes on the host, in bytes. */
+struct vm_directory_usage {
+	uint64_t disk_size;
+	uint64_t allocated_size;
+	int64_t accessed_s; /* Unix time */
+};
+struct vm_directory_usage vm_directory_usage(const struct vm_directory *directory);

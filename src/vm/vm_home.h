@@ -1,0 +1,54 @@
+#pragma once
+/*
+ * The home of all VMs: $TARTLET_HOME, by default ~/.tartlet.
+ *
+ *     vms/NAME/       one VM each (vm_directory.h)
+ *     tmp/            VMs being made or removed; what no process holds is swept
+ *     networks/       assignments of subnets and addresses (libvmnet's)
+ *     config.json     the user's settings, optional
+ */
+
+#include <netinet/in.h>
+#include <stdbool.h>
+
+#include "base/compiler.h"
+
+struct error;
+
+struct vm_home {
+	char *path; /* absolute */
+	int fd;
+	int vms_fd;
+	int tmp_fd;
+};
+
+/* Settings of the home; a missing file means the defaults. */
+struct vm_home_settings {
+	/* Where forwards without an address listen: an address, "*" (all addresses, the default)
+	 * or "localhost" (both loopback addresses). */
+	char expose_address[INET6_ADDRSTRLEN];
+};
+
+/*
+ * Opens the home and makes what is missing of it. 0, or negative errno with a sentence that names
+ * the path. On success the caller owns it: one vm_home_close().
+ */
+int vm_home_open(struct vm_home *home, struct error *err) MUST_USE;
+void vm_home_close(struct vm_home *home);
+
+/* The path of networks/, made if missing. 0 or negative errno with a sentence; the caller frees. */
+int vm_home_state_directory(const struct vm_home *home, char **ret_path,
+			    struct error *err) MUST_USE;
+
+int vm_home_load_settings(const struct vm_home *home, struct vm_home_settings *ret_settings,
+			  struct error *err) MUST_USE;
+
+/*
+ * The lock that all tartlet processes of this home share: held from the check for MAC collisions
+ * until the VM's own lock is held. Waits. 0 or negative errno with a sentence.
+ */
+int vm_home_lock(const struct vm_home *home, struct error *err) MUST_USE;
+void vm_home_unlock(const struct vm_home *home);
+
+/* Sweeps tmp/: entries whose maker is gone. Does nothing when another process holds the lock. */
+void vm_home_sweep(const struct vm_home *home);

@@ -1,0 +1,79 @@
+"""The guest, as seen through its control service (tools/guest/guest-agent.c)."""
+
+import contextlib
+import re
+import socket
+import time
+
+END = re.compile(rb"\0exit (\d+)\n$")
+
+
+class GuestAgent:
+    """Runs commands in the guest through a forwarded port."""
+
+    def __init__(self, namespace, address, port):
+        self.namespace = namespace
+        self.address = address
+        self.port = port
+
+    def ask(self, command, timeout=60):
+        """Exit code and output of a command. OSError when the guest does not answer."""
+        assert "\n" not in command
+        output = bytearray()
+        with self.namespace.connect(self.address, self.port, timeout) as connection:
+            connection.sendall(command.encode() + b"\n")
+            end = time.monotonic() + timeout
+            while piece := connection.recv(65536):
+                output += piece
+                if time.monotonic() > end:
+                    raise TimeoutError(f"{command}: no end within {timeout} s")
+        found = END.search(output)
+        if found is None:
+            raise ConnectionResetError(f"{command}: ended early after {bytes(output)!r}")
+        return int(found.group(1)), output[:found.start()].decode(errors="replace")
+
+    def run(self, command, timeout=60, expect=0):
+        code, output = self.ask(command, timeout)
+        assert code == expect, f"in the guest: {command}: exit code {code}\n{output}"
+        return output.strip()
+
+    def tell(self, command):
+        """Starts a command that may take this very connection down, such as reboot."""
+        assert "'" not in command
+        with contextlib.suppress(OSError):
+            self.ask(f"setsid sh -c '{command}' >/dev/null 2>&1 &", timeout=10)
+
+    def wait(self, timeout=60):
+        """Waits until the guest answers. tartlet holds a connection until the guest is there."""
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                if self.ask("true", timeout=5)[0] == 0:
+                    return self
+            except OSError as error:
+                if time.monotonic() > end:
+                    raise AssertionError(f"the guest is not up within {timeout} s: {error}") from error
+            time.sleep(0.1)
+
+    def uptime(self):
+        return float(self.run("cat /proc/uptime").split()[0])
+
+    def lease(self):
+        """What the DHCP client of the guest learned, by name."""
+        return dict(line.split("=", 1) for line in self.run("cat /run/lease").splitlines())
+
+
+def answers(namespace, address, port, question=b"hello", timeout=5):
+    """Sends a UDP datagram; the answer and whom it came from."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with namespace.socket(family, socket.SOCK_DGRAM) as client:
+        client.settimeout(1)
+        end = time.monotonic() + timeout
+        while True:
+            client.sendto(question, (address, port))
+            try:
+                answer, peer = client.recvfrom(65536)
+                return answer, peer[:2]
+            except TimeoutError:
+                if time.monotonic() > end:
+                    raise

@@ -1,0 +1,150 @@
+"""The same as an ordinary user. What that user cannot do is said in a sentence: ports below 1024, and
+ping where net.ipv4.ping_group_range forbids it."""
+
+import hashlib
+import pathlib
+import re
+import socket
+import subprocess
+
+import pytest
+from lab import pattern, servers, topology
+from lab.guest import answers
+from lab.tartlet import EXPOSE, qemu_pids, wait_gone
+
+BYTES = 20_000_000
+
+
+@pytest.fixture(scope="module")
+def user(homes, person):
+    return homes.tartlet(person)
+
+
+@pytest.fixture(scope="module")
+def user_vm(user, guest):
+    user.create("rootless", guest)
+    running = user.run("rootless", "--net-vmnet", expose=EXPOSE)
+    running.up()
+    yield running
+    running.end()
+
+
+@pytest.fixture
+def user_agent(user_vm):
+    return user_vm.agent()
+
+
+def test_no_process_is_root(user_vm, person):
+    for pid in user_vm.pids():
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        uids = re.search(r"^Uid:\s+(.*)$", status, re.MULTILINE).group(1).split()
+        assert set(uids) == {str(person.uid)}
+        assert re.search(r"^CapEff:\s+0+$", status, re.MULTILINE)
+
+
+def test_address(user, user_vm, user_agent):
+    assert user_agent.lease()["address"] == user_vm.address
+    assert user.command("ip", "rootless").stdout.strip() == user_vm.address
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", topology.HOST])
+def test_tcp_forward(lab, user_vm, address):
+    host = f"[{address}]" if ":" in address else address
+    page = lab.host.run("curl", "-sS", "--max-time", "10", f"http://{host}:{user_vm.port(80)}/").stdout
+    assert "This is rootless" in page
+
+
+def test_udp_forward(lab, user_vm):
+    port = user_vm.port(53, "udp")
+    assert answers(lab.host, topology.HOST_SECOND, port) == (b"hello", (topology.HOST_SECOND, port))
+
+
+def test_download(lab, user_vm):
+    with subprocess.Popen(lab.server.argv("curl", "-sS", "--max-time", "50",
+                                          f"http://{topology.HOST}:{user_vm.port(80)}/cgi-bin/big?{BYTES}"),
+                          stdout=subprocess.PIPE) as client:
+        assert hashlib.file_digest(client.stdout, "sha256").hexdigest() == pattern.sha256(BYTES)
+
+
+def test_tcp_out(lab, user_agent):
+    with servers.Sink(lab.server) as sink:
+        said = user_agent.run(f"pattern {BYTES} | tcp-ask {topology.SERVER} {sink.port}")
+    assert said == f"{BYTES} {pattern.sha256(BYTES)}"
+
+
+def test_udp_out(lab, user_agent):
+    with servers.UdpEcho(lab.server) as echo:
+        user_agent.run(f"udp-ask {topology.SERVER} {echo.port} 1000")
+
+
+def test_ping_and_traceroute(user_agent):
+    """The namespace's ping_group_range lets this user ping (lab/topology.py)."""
+    assert "2 packets received" in user_agent.run(f"ping -c 2 -W 5 {topology.SERVER}")
+    assert topology.ROUTER_A in user_agent.run(f"traceroute -n -q 1 -w 3 -m 5 {topology.SERVER}")
+
+
+@pytest.mark.parametrize("way", ["+notcp", "+tcp"])
+def test_names(user_agent, way):
+    gateway = user_agent.lease()["routers"]
+    assert user_agent.run(f"dig @{gateway} {way} +short www.test A") == "198.51.100.80"
+
+
+def test_forward_live(lab, user, user_vm):
+    user.command("forward", "add", "rootless", "24007:7")
+    with lab.host.connect("127.0.0.1", 24007) as connection:
+        connection.sendall(b"x\n")
+        assert connection.recv(10) == b"x\n"
+    user.command("forward", "remove", "rootless", "24007:7")
+
+
+def test_low_port_is_said(lab, user, user_vm, guest):
+    lab.host.sysctl("net.ipv4.ip_unprivileged_port_start", 1024)
+    user.create("low", guest)
+    done = user.command("run", "low", "--net-vmnet-expose", "80:80", expect=1)
+    assert "80" in done.stderr and "1024" in done.stderr
+    user.command("delete", "low")
+
+
+def test_no_ping_is_said_at_start(lab, user, guest):
+    """Where the sysctl forbids ping sockets, one line says so, and the rest works."""
+    lab.host.sysctl("net.ipv4.ping_group_range", "1 0")
+    try:
+        user.create("mute", guest)
+        running = user.run("mute", expose=["0:2"])
+        try:
+            assert "ping_group_range" in running.output
+            assert running.up().run("echo up") == "up"
+        finally:
+            running.end()
+    finally:
+        lab.host.sysctl("net.ipv4.ping_group_range", "0 2147483647")
+    user.command("delete", "mute")
+
+
+def test_home_that_cannot_be_written(user, homes, person, guest):
+    other = homes.tartlet(person)
+    other.home.chmod(0o500)
+    try:
+        done = other.command("create", "x", "--kernel", guest["vmlinux"], "--initrd", guest["initrd"],
+                             expect=1)
+        assert str(other.home) in done.stderr
+    finally:
+        other.home.chmod(0o700)
+
+
+def test_kill_and_run_again(lab, user, guest):
+    """The last one: as test_kill.py, as this user."""
+    specs = ["24002:2", "24053:53/udp"]
+    user.create("mayfly", guest)
+    first = user.run("mayfly", expose=specs)
+    pids = first.pids()
+    assert len(qemu_pids(pids)) == 1
+    first.kill()
+    wait_gone(pids)
+    with lab.host.socket(socket.AF_INET, socket.SOCK_STREAM) as other:
+        other.bind(("0.0.0.0", 24002))
+    again = user.run("mayfly", expose=specs)
+    try:
+        assert again.up().lease()["address"] == first.address
+    finally:
+        again.end()

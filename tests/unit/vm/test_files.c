@@ -1,0 +1,138 @@
+#include "vm/files.h"
+
+#include <errno.h>
+
+#include "scratch.h"
+
+static void test_read(void **state)
+{
+	const struct scratch *scratch = *state;
+	char *data;
+	size_t size;
+
+	scratch_write(scratch->fd, "f", "hello");
+	assert_int_equal(files_read(scratch->fd, "f", 5, &data, &size), 0);
+	assert_int_equal(size, 5);
+	assert_string_equal(data, "hello");
+	free(data);
+	assert_int_equal(files_read(scratch->fd, "f", 4, &data, &size), -EFBIG);
+	assert_int_equal(files_read(scratch->fd, "none", 4, &data, &size), -ENOENT);
+	assert_int_equal(files_read(scratch->fd, ".", 4096, &data, &size), -EINVAL);
+	/* A pipe must not hang the reader. */
+	assert_int_equal(mkfifoat(scratch->fd, "pipe", 0600), 0);
+	assert_int_equal(files_read(scratch->fd, "pipe", 4, &data, &size), -EINVAL);
+}
+
+static void test_write_is_whole_or_not_at_all(void **state)
+{
+	const struct scratch *scratch = *state;
+	struct stat before;
+	struct stat after;
+	char *data;
+	size_t size;
+
+	assert_int_equal(files_write_atomic(scratch->fd, "f", "one", 3), 0);
+	assert_int_equal(fstatat(scratch->fd, "f", &before, 0), 0);
+	assert_int_equal(before.st_mode & 0777, 0600);
+	/* A reader that has the old file keeps reading it. */
+	int old_fd = openat(scratch->fd, "f", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(files_write_atomic(scratch->fd, "f", "second", 6), 0);
+	assert_int_equal(fstatat(scratch->fd, "f", &after, 0), 0);
+	assert_int_not_equal(before.st_ino, after.st_ino);
+	char old[8] = "";
+	assert_int_equal(read(old_fd, old, sizeof(old)), 3);
+	assert_string_equal(old, "one");
+	close(old_fd);
+	/* A directory cannot be replaced: the error is told, and no temporary file is left. */
+	assert_int_equal(mkdirat(scratch->fd, "d", 0700), 0);
+	assert_int_equal(files_write_atomic(scratch->fd, "d", "x", 1), -EISDIR);
+	assert_int_equal(unlinkat(scratch->fd, "d", AT_REMOVEDIR), 0);
+	assert_int_equal(files_read(scratch->fd, "f", 100, &data, &size), 0);
+	assert_string_equal(data, "second");
+	free(data);
+	assert_int_equal(unlinkat(scratch->fd, "f", 0), 0);
+	assert_int_equal(rmdir(scratch->path), 0); /* so it is empty */
+	assert_int_equal(mkdir(scratch->path, 0700), 0);
+}
+
+static void test_copy_keeps_holes(void **state)
+{
+	const struct scratch *scratch = *state;
+	struct stat from;
+	struct stat to;
+	char byte;
+
+	int from_fd = openat(scratch->fd, "from", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int to_fd = openat(scratch->fd, "to", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(pwrite(from_fd, "start", 5, 0), 5);
+	assert_int_equal(pwrite(from_fd, "middle", 6, 30 << 20), 6);
+	assert_int_equal(ftruncate(from_fd, 64 << 20), 0);
+	assert_int_equal(files_copy(from_fd, to_fd), 0);
+	fstat(from_fd, &from);
+	fstat(to_fd, &to);
+	assert_int_equal(to.st_size, 64 << 20);
+	assert_true(to.st_blocks <= from.st_blocks + 64);
+	assert_int_equal(pread(to_fd, &byte, 1, 3), 1);
+	assert_int_equal(byte, 'r');
+	assert_int_equal(pread(to_fd, &byte, 1, (30 << 20) + 5), 1);
+	assert_int_equal(byte, 'e');
+	assert_int_equal(pread(to_fd, &byte, 1, 10 << 20), 1);
+	assert_int_equal(byte, 0);
+	close(from_fd);
+	close(to_fd);
+}
+
+static void test_copy_to_another_file_system(void **state)
+{
+	const struct scratch *scratch = *state;
+	char back[6] = "";
+
+	int to_fd = open("/dev/shm", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	if (to_fd < 0)
+		skip();
+	scratch_write(scratch->fd, "from", "hello");
+	int from_fd = openat(scratch->fd, "from", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(files_copy(from_fd, to_fd), 0);
+	assert_int_equal(pread(to_fd, back, 5, 0), 5);
+	assert_string_equal(back, "hello");
+	close(from_fd);
+	close(to_fd);
+}
+
+static void test_remove_tree(void **state)
+{
+	const struct scratch *scratch = *state;
+	struct stat status;
+
+	assert_int_equal(mkdirat(scratch->fd, "keep", 0700), 0);
+	int keep_fd = openat(scratch->fd, "keep", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	scratch_write(keep_fd, "file", "x");
+	assert_int_equal(mkdirat(scratch->fd, "tree", 0700), 0);
+	int tree_fd = openat(scratch->fd, "tree", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(mkdirat(tree_fd, "inner", 0700), 0);
+	scratch_write(tree_fd, "inner/file", "x");
+	/* A link is removed, not what it points to. */
+	assert_int_equal(symlinkat("../keep", tree_fd, "link"), 0);
+	assert_int_equal(files_remove_tree(scratch->fd, "tree"), 0);
+	assert_int_equal(fstatat(scratch->fd, "tree", &status, 0), -1);
+	assert_int_equal(fstatat(keep_fd, "file", &status, 0), 0);
+	assert_int_equal(files_remove_tree(scratch->fd, "tree"), 0); /* none is fine */
+	close(keep_fd);
+	close(tree_fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_read, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_write_is_whole_or_not_at_all, scratch_setup,
+						scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_copy_keeps_holes, scratch_setup,
+						scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_copy_to_another_file_system, scratch_setup,
+						scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_remove_tree, scratch_setup, scratch_teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,193 @@
+#include "vm/qemu_args.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "vm/vm_config.h"
+
+static struct vm_config small_config(void)
+{
+	static char kernel[] = "kernel", initrd[] = "initrd", cmdline[] = "console=ttyS0 quiet";
+
+	return (struct vm_config){
+		.cpu_count = 2,
+		.memory_size = 256 << 20,
+		.mac = { { 0x02, 0, 0, 0xaa, 0xbb, 0x01 } },
+		.kernel = kernel,
+		.initrd = initrd,
+		.cmdline = cmdline,
+	};
+}
+
+static void check(const struct qemu_launch *launch, const char *const *expected)
+{
+	struct qemu_args args;
+	size_t count = 0;
+
+	assert_int_equal(qemu_args_build(launch, &args), 0);
+	for (; expected[count] && args.argv[count]; count++)
+		assert_string_equal(args.argv[count], expected[count]);
+	assert_null(expected[count]);
+	assert_null(args.argv[count]);
+	assert_int_equal(args.count, count);
+	qemu_args_done(&args);
+}
+
+#define MACHINE                                                                                    \
+	"-nodefaults", "-no-user-config", "-sandbox",                                              \
+		"on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",         \
+		"-machine", "q35"
+
+static void test_tcg(void **state)
+{
+	static const char *const expected[] = {
+		"qemu-system-x86_64",
+		"-name",
+		"guest=ci-3,process=ci-3,debug-threads=on",
+		MACHINE,
+		"-accel",
+		"tcg",
+		"-cpu",
+		"max",
+		"-smp",
+		"2",
+		"-m",
+		"256M",
+		"-display",
+		"none",
+		"-kernel",
+		"kernel",
+		"-initrd",
+		"initrd",
+		"-append",
+		"console=ttyS0 quiet",
+		"-netdev",
+		"stream,id=net0,server=off,addr.type=fd,addr.str=11",
+		"-device",
+		"virtio-net-pci,netdev=net0,mac=02:00:00:aa:bb:01,romfile=",
+		"-device",
+		"virtio-rng-pci",
+		"-chardev",
+		"socket,id=qmp0,fd=12",
+		"-mon",
+		"chardev=qmp0,mode=control",
+		NULL,
+	};
+	struct vm_config config = small_config();
+	const struct qemu_launch launch = {
+		.config = &config, .label = "ci-3", .accel = ACCEL_TCG, .net_fd = 11, .qmp_fd = 12
+	};
+
+	(void)state;
+	check(&launch, expected);
+}
+
+static void test_kvm_with_disks_and_console(void **state)
+{
+	static const char *const expected[] = {
+		"qemu-system-x86_64",
+		MACHINE,
+		"-accel",
+		"kvm",
+		"-cpu",
+		"host",
+		"-smp",
+		"8",
+		"-m",
+		"4096M",
+		"-display",
+		"none",
+		"-kernel",
+		"kernel",
+		"-initrd",
+		"initrd",
+		"-drive",
+		"if=none,id=disk0,format=raw,discard=unmap,file=./disk.img",
+		"-device",
+		"virtio-blk-pci,drive=disk0",
+		"-drive",
+		"if=none,id=disk1,format=raw,discard=unmap,file=./nbd:a,,b=c",
+		"-device",
+		"virtio-blk-pci,drive=disk1",
+		"-netdev",
+		"stream,id=net0,server=off,addr.type=fd,addr.str=3",
+		"-device",
+		"virtio-net-pci,netdev=net0,mac=02:00:00:aa:bb:01,romfile=",
+		"-device",
+		"virtio-rng-pci",
+		"-chardev",
+		"socket,id=qmp0,fd=4",
+		"-mon",
+		"chardev=qmp0,mode=control",
+		"-chardev",
+		"stdio,id=console0,mux=on,signal=off",
+		"-serial",
+		"chardev:console0",
+		NULL,
+	};
+	static char first[] = "disk.img", second[] = "nbd:a,b=c", no_cmdline[] = "";
+	struct vm_config config = small_config();
+	const struct qemu_launch launch = {
+		.config = &config, .accel = ACCEL_KVM, .serial = true, .net_fd = 3, .qmp_fd = 4
+	};
+
+	(void)state;
+	config.cpu_count = 8;
+	config.memory_size = UINT64_C(4) << 30;
+	config.cmdline = no_cmdline;
+	config.disks[0] = first;
+	config.disks[1] = second;
+	config.disk_count = 2;
+	check(&launch, expected);
+}
+
+/* A label must not bring an option of its own. */
+static void test_label_with_commas(void **state)
+{
+	struct vm_config config = small_config();
+	const struct qemu_launch launch = { .config = &config,
+					    .label = "a,process=x b\xc3\xa4",
+					    .accel = ACCEL_TCG };
+	struct qemu_args args;
+
+	(void)state;
+	assert_int_equal(qemu_args_build(&launch, &args), 0);
+	assert_string_equal(args.argv[1], "-name");
+	assert_string_equal(args.argv[2], "guest=a,,process=x b\xc3\xa4,process=a-process-x-b-,"
+					  "debug-threads=on");
+	qemu_args_done(&args);
+}
+
+static void test_the_most_of_all_fits(void **state)
+{
+	struct vm_config config = small_config();
+	const struct qemu_launch launch = {
+		.config = &config, .label = "x", .accel = ACCEL_KVM, .serial = true
+	};
+	static char disk[] = "d";
+	struct qemu_args args;
+
+	(void)state;
+	for (; config.disk_count < VM_CONFIG_DISK_MOST; config.disk_count++)
+		config.disks[config.disk_count] = disk;
+	assert_int_equal(qemu_args_build(&launch, &args), 0);
+	assert_true(args.count < QEMU_ARGS_COUNT);
+	qemu_args_done(&args);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_tcg),
+		cmocka_unit_test(test_kvm_with_disks_and_console),
+		cmocka_unit_test(test_label_with_commas),
+		cmocka_unit_test(test_the_most_of_all_fits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,79 @@
+#include "vm/utf8.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "base/compiler.h"
+
+static void test_decode(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t size;
+		uint32_t code;
+		bool valid;
+	} rows[] = {
+		{ "", 0, 0, true },
+		{ "a", 1, 'a', true },
+		{ "\x7f", 1, 0x7f, true },
+		{ "\xc2\x80", 2, 0x80, true },
+		{ "\xdf\xbf", 2, 0x7ff, true },
+		{ "\xe0\xa0\x80", 3, 0x800, true },
+		{ "\xef\xbf\xbf", 3, 0xffff, true },
+		{ "\xf0\x90\x80\x80", 4, 0x10000, true },
+		{ "\xf4\x8f\xbf\xbf", 4, 0x10ffff, true },
+		{ "\x80", 1, UTF8_REPLACEMENT, false },	    /* a tail without a head */
+		{ "\xc3", 1, UTF8_REPLACEMENT, false },	    /* ends early */
+		{ "\xe2\x82", 1, UTF8_REPLACEMENT, false }, /* ends early */
+		{ "\xe2"
+		  "a\x82",
+		  1, UTF8_REPLACEMENT, false },			    /* broken by another */
+		{ "\xc0\xaf", 1, UTF8_REPLACEMENT, false },	    /* overlong '/' */
+		{ "\xe0\x80\xaf", 1, UTF8_REPLACEMENT, false },	    /* overlong '/' */
+		{ "\xf0\x80\x80\xaf", 1, UTF8_REPLACEMENT, false }, /* overlong '/' */
+		{ "\xed\xa0\x80", 1, UTF8_REPLACEMENT, false },	    /* surrogate */
+		{ "\xf4\x90\x80\x80", 1, UTF8_REPLACEMENT, false }, /* above U+10FFFF */
+		{ "\xff", 1, UTF8_REPLACEMENT, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		uint32_t code = 0;
+		bool valid = true;
+		assert_int_equal(utf8_decode(rows[i].text, &code, &valid), rows[i].size);
+		assert_int_equal(code, rows[i].code);
+		assert_int_equal(valid, rows[i].valid);
+	}
+}
+
+static void test_classes(void **state)
+{
+	static const uint32_t controls[] = { 0,	     1,	     0x1f,   0x7f,   0x85,  0x9f,
+					     0x200b, 0x202e, 0x2066, 0x2028, 0xfeff };
+	static const uint32_t blanks[] = {
+		' ', '\t', '\n', '\r', 0x85, 0xa0, 0x2003, 0x2029, 0x3000
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(controls); i++)
+		assert_true(utf8_is_control(controls[i]));
+	for (size_t i = 0; i < ARRAY_COUNT(blanks); i++)
+		assert_true(utf8_is_blank(blanks[i]));
+	assert_false(utf8_is_control('a'));
+	assert_false(utf8_is_control(0xe9));
+	assert_false(utf8_is_blank('a'));
+	assert_false(utf8_is_blank(0x200b));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_decode),
+		cmocka_unit_test(test_classes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,185 @@
+#include "vm/vm_directory.h"
+
+#include <errno.h>
+#include <sys/file.h>
+
+#include "base/error.h"
+#include "scratch.h"
+#include "vm/vm_home.h"
+
+struct fixture {
+	struct scratch *scratch;
+	struct vm_home home;
+};
+
+static int setup(void **state)
+{
+	static struct fixture fixture;
+	void *scratch;
+
+	scratch_setup(&scratch);
+	fixture.scratch = scratch;
+	setenv("TARTLET_HOME", fixture.scratch->path, 1);
+	assert_int_equal(vm_home_open(&fixture.home, NULL), 0);
+	*state = &fixture;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *fixture = *state;
+	void *scratch = fixture->scratch;
+
+	vm_home_close(&fixture->home);
+	return scratch_teardown(&scratch);
+}
+
+static void make(const struct vm_home *home, const char *name)
+{
+	struct vm_draft draft;
+
+	assert_int_equal(vm_draft_begin(home, &draft, NULL), 0);
+	scratch_write(draft.fd, "config.json", name);
+	assert_int_equal(vm_draft_publish(home, &draft, name, NULL), 0);
+	vm_draft_end(home, &draft);
+}
+
+static bool tmp_is_empty(const struct vm_home *home)
+{
+	return unlinkat(home->fd, "tmp", AT_REMOVEDIR) == 0 && mkdirat(home->fd, "tmp", 0700) == 0;
+}
+
+static void test_publish(void **state)
+{
+	struct fixture *fixture = *state;
+	struct vm_directory directory;
+	struct vm_draft draft;
+	struct error err;
+	char text[8] = "";
+
+	assert_int_equal(vm_directory_open(&fixture->home, "one", &directory, &err), -ENOENT);
+	assert_string_equal(err.text, "the specified VM \"one\" does not exist");
+	make(&fixture->home, "one");
+	assert_int_equal(vm_directory_open(&fixture->home, "one", &directory, &err), 0);
+	assert_string_equal(directory.name, "one");
+	/* The name is taken: what is there stays. */
+	assert_int_equal(vm_draft_begin(&fixture->home, &draft, &err), 0);
+	scratch_write(draft.fd, "config.json", "other");
+	assert_int_equal(vm_draft_publish(&fixture->home, &draft, "one", &err), -EEXIST);
+	assert_string_equal(err.text, "VM \"one\" already exists");
+	vm_draft_end(&fixture->home, &draft);
+	int fd = openat(directory.fd, "config.json", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(read(fd, text, sizeof(text)), 3);
+	assert_string_equal(text, "one");
+	close(fd);
+	vm_directory_close(&directory);
+	assert_true(tmp_is_empty(&fixture->home));
+}
+
+static void test_draft_survives_the_sweep(void **state)
+{
+	struct fixture *fixture = *state;
+	struct vm_draft draft;
+	struct stat status;
+
+	assert_int_equal(vm_draft_begin(&fixture->home, &draft, NULL), 0);
+	vm_home_sweep(&fixture->home);
+	assert_int_equal(fstatat(fixture->home.tmp_fd, draft.temporary, &status, 0), 0);
+	vm_draft_end(&fixture->home, &draft);
+	assert_int_equal(fstatat(fixture->home.tmp_fd, draft.temporary, &status, 0), -1);
+}
+
+static void test_names(void **state)
+{
+	struct fixture *fixture = *state;
+	char **names;
+	size_t count;
+
+	assert_int_equal(vm_directory_names(&fixture->home, &names, &count, NULL), 0);
+	assert_int_equal(count, 0);
+	vm_directory_free_names(names, count);
+	make(&fixture->home, "ubuntu");
+	make(&fixture->home, "debian");
+	make(&fixture->home, "Z");
+	/* Not VMs. */
+	assert_int_equal(mkdirat(fixture->home.vms_fd, "empty", 0700), 0);
+	scratch_write(fixture->home.vms_fd, "file", "x");
+	assert_int_equal(mkdirat(fixture->home.vms_fd, "odd", 0700), 0);
+	assert_int_equal(mkdirat(fixture->home.vms_fd, "odd/config.json", 0700), 0);
+	assert_int_equal(mkdirat(fixture->home.vms_fd, ".hidden", 0700), 0);
+	scratch_write(fixture->home.vms_fd, ".hidden/config.json", "x");
+	assert_int_equal(vm_directory_names(&fixture->home, &names, &count, NULL), 0);
+	assert_int_equal(count, 3);
+	assert_string_equal(names[0], "Z");
+	assert_string_equal(names[1], "debian");
+	assert_string_equal(names[2], "ubuntu");
+	vm_directory_free_names(names, count);
+}
+
+static void test_bad_names_are_not_opened(void **state)
+{
+	struct fixture *fixture = *state;
+	struct vm_directory directory;
+	struct error err;
+
+	make(&fixture->home, "one");
+	assert_int_equal(vm_directory_open(&fixture->home, "../vms/one", &directory, &err),
+			 -EINVAL);
+	assert_int_equal(vm_directory_open(&fixture->home, ".", &directory, &err), -EINVAL);
+	assert_int_equal(vm_directory_open(&fixture->home, "", &directory, &err), -EINVAL);
+}
+
+static void test_withdraw(void **state)
+{
+	struct fixture *fixture = *state;
+	struct vm_directory directory;
+	struct vm_draft draft;
+
+	make(&fixture->home, "one");
+	assert_int_equal(vm_directory_open(&fixture->home, "one", &directory, NULL), 0);
+	/* And back: what a failed deletion does. */
+	assert_int_equal(vm_directory_withdraw(&fixture->home, &directory, &draft, NULL), 0);
+	assert_int_equal(vm_draft_publish(&fixture->home, &draft, "one", NULL), 0);
+	vm_draft_end(&fixture->home, &draft);
+	vm_directory_close(&directory);
+	assert_int_equal(vm_directory_open(&fixture->home, "one", &directory, NULL), 0);
+	/* And away. */
+	assert_int_equal(vm_directory_withdraw(&fixture->home, &directory, &draft, NULL), 0);
+	vm_home_sweep(&fixture->home); /* does not take it from us */
+	vm_draft_end(&fixture->home, &draft);
+	vm_directory_close(&directory);
+	assert_int_equal(vm_directory_open(&fixture->home, "one", &directory, NULL), -ENOENT);
+	assert_true(tmp_is_empty(&fixture->home));
+}
+
+static void test_usage(void **state)
+{
+	struct fixture *fixture = *state;
+	struct vm_directory directory;
+
+	make(&fixture->home, "one");
+	assert_int_equal(vm_directory_open(&fixture->home, "one", &directory, NULL), 0);
+	int fd = openat(directory.fd, "disk.img", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(ftruncate(fd, 1 << 30), 0);
+	close(fd);
+	vm_directory_touch(&directory);
+	struct vm_directory_usage usage = vm_directory_usage(&directory);
+	assert_int_equal(usage.disk_size, 1 << 30);
+	assert_in_range(usage.allocated_size, 1, 1 << 20);
+	assert_true(usage.accessed_s > 1500000000);
+	vm_directory_close(&directory);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_publish, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_draft_survives_the_sweep, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bad_names_are_not_opened, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_withdraw, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_usage, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
