@@ -59,6 +59,8 @@ static inline struct list *list_first(const struct list *head)
 }
 
 /* The body may remove `node` itself, nothing else. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): node and following name what is declared. */
 #define list_for_each_safe(node, following, head)                                                  \
 	for (struct list *node = (head)->next, *following = node->next; node != (head);            \
 	     node = following, following = node->next)
+/* NOLINTEND(bugprone-macro-parentheses) */

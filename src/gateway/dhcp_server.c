@@ -102,9 +102,9 @@ static void send_reply(const struct exchange *exchange, const struct dhcp_reply 
 		drop(exchange, DROP_BUFFER_LIMIT);
 		return;
 	}
-	if (reply->type != DHCP_TYPE_NAK && !ip_addr_is_unspecified(&reply->ciaddr)) {
+	if (!ip_addr_is_unspecified(&reply->ciaddr)) {
 		to.addr = reply->ciaddr;
-	} else if (reply->type == DHCP_TYPE_NAK || reply->broadcast) {
+	} else if (reply->broadcast) {
 		to.addr = ip_addr_from_v4(INADDR_BROADCAST);
 		mac = &mac_addr_broadcast;
 	} else {
@@ -117,7 +117,8 @@ static void send_nak(const struct exchange *exchange, const char *why)
 {
 	struct dhcp_reply reply = reply_of(exchange, DHCP_TYPE_NAK);
 
-	reply.broadcast = true; /* RFC 2131 4.3.2: it may have moved from another network */
+	/* No ciaddr, and to all: it may have moved from another network (RFC 2131 4.3.2). */
+	reply.broadcast = true;
 	reply.message = why;
 	send_reply(exchange, &reply);
 }

@@ -188,6 +188,7 @@ struct lease *lease_pool_offer(struct lease_pool *pool, const struct mac_addr *m
 		lease->port = port;
 		return lease;
 	}
+	assert(pool->leases); /* lease_pool_init() made them */
 	lease = port_share_reached(pool, port);
 	if (!lease)
 		lease = find_wanted(pool, wanted, mac, now_ns);

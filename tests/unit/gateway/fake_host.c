@@ -257,15 +257,19 @@ static const struct host_ops fake_ops = {
 
 void fake_host_init(struct fake_host *fake)
 {
-	memset(fake, 0, sizeof(*fake));
 	fake->host.ops = &fake_ops;
+	fake->resolver_count = 0;
+	fake->hosts_count = 0;
+	fake->open_count = 0;
 	fake->last_opened = -1;
 }
 
 void fake_host_done(struct fake_host *fake)
 {
-	for (int i = 0; i < FAKE_SOCKETS; i++)
-		free(fake->sockets[i].data);
+	for (int i = 0; i < FAKE_SOCKETS; i++) {
+		if (fake->sockets[i].used)
+			close_number(fake, i);
+	}
 }
 
 void fake_host_add_resolver(struct fake_host *fake, const char *addr)

@@ -10,7 +10,7 @@
 
 #include "host/host.h"
 
-#define FAKE_SOCKETS	  1100
+#define FAKE_SOCKETS	  1400
 #define FAKE_STREAM_SIZE  70000
 #define FAKE_RESOLVERS	  8
 #define FAKE_HOSTS	  8
@@ -59,6 +59,7 @@ struct fake_host {
 	int last_opened;
 };
 
+/* The memory must be zero, or one that was done with. */
 void fake_host_init(struct fake_host *fake);
 void fake_host_done(struct fake_host *fake);
 

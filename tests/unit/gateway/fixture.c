@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/dns.h"
+
 const struct mac_addr fixture_mac_gateway = { { 0x02, 0xff, 0, 0, 0, 0x01 } };
 
 struct mac_addr fixture_mac(uint8_t number)
@@ -204,6 +206,34 @@ size_t fixture_payload(const struct fixture_sink *sink, unsigned back, void *ret
 	assert_true(frame.payload_size <= capacity);
 	frame_copy_payload(&frame, 0, ret_bytes, frame.payload_size);
 	return frame.payload_size;
+}
+
+size_t fixture_query(uint8_t *ret_bytes, size_t capacity, uint16_t id, const char *name,
+		     uint16_t type, uint16_t edns_size)
+{
+	struct writer writer = writer_of(ret_bytes, capacity);
+	uint8_t wire_name[DNS_NAME_MAX];
+	uint8_t name_size;
+
+	assert_true(dns_name_from_text(name, wire_name, &name_size));
+	writer_u16(&writer, id);
+	writer_u16(&writer, 0x0100); /* recursion desired */
+	writer_u16(&writer, 1);
+	writer_u16(&writer, 0);
+	writer_u16(&writer, 0);
+	writer_u16(&writer, edns_size > 0);
+	writer_bytes(&writer, wire_name, name_size);
+	writer_u16(&writer, type);
+	writer_u16(&writer, DNS_CLASS_IN);
+	if (edns_size > 0) {
+		writer_u8(&writer, 0);
+		writer_u16(&writer, DNS_TYPE_OPT);
+		writer_u16(&writer, edns_size);
+		writer_u32(&writer, 0);
+		writer_u16(&writer, 0);
+	}
+	assert_true(writer_ok(&writer));
+	return writer.position;
 }
 
 uint64_t fixture_drops(const struct fixture *fixture)

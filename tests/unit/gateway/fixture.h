@@ -75,5 +75,8 @@ void fixture_frame(const struct fixture_sink *sink, unsigned back, struct frame 
 /* The payload of such a frame; returns its size. */
 size_t fixture_payload(const struct fixture_sink *sink, unsigned back, void *ret_bytes,
 		       size_t capacity);
+/* A DNS query; edns_size 0 = without an OPT record. Returns its size. */
+size_t fixture_query(uint8_t *ret_bytes, size_t capacity, uint16_t id, const char *name,
+		     uint16_t type, uint16_t edns_size);
 /* Sum of all drops. */
 uint64_t fixture_drops(const struct fixture *fixture);

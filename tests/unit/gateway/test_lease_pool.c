@@ -174,9 +174,17 @@ static void a_port_has_a_share(void **state)
 	assert_null(take(mac_at(3000), 3000, 2000 * S));
 }
 
+static unsigned quarantined(void)
+{
+	unsigned count = 0;
+
+	for (uint32_t i = 0; i < pool.count; i++)
+		count += pool.leases[i].state == LEASE_QUARANTINED;
+	return count;
+}
+
 static void declines_are_bounded(void **state)
 {
-	unsigned quarantined = 0;
 
 	(void)state;
 	start(24, 0);
@@ -187,15 +195,14 @@ static void declines_are_bounded(void **state)
 		lease_pool_quarantine(&pool, lease, S + i);
 		assert_ptr_not_equal(lease_pool_find_mac(&pool, &lease->mac), lease);
 	}
+	assert_int_equal(quarantined(), LEASE_POOL_DECLINE_SHARE);
 	for (unsigned i = 0; i < 500; i++) {
 		struct lease *lease = take(mac_at(i), 1, 2 * S);
 
 		assert_non_null(lease);
 		lease_pool_quarantine(&pool, lease, 2 * S);
 	}
-	for (uint32_t i = 0; i < pool.count; i++)
-		quarantined += pool.leases[i].state == LEASE_QUARANTINED;
-	assert_in_range(quarantined, 1, LEASE_POOL_PORT_SHARE);
+	assert_in_range(quarantined(), 1, LEASE_POOL_PORT_SHARE);
 }
 
 static void a_declined_address_rests(void **state)

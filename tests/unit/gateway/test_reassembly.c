@@ -138,7 +138,8 @@ static void any_order_comes_out_whole(void **state)
 	for (unsigned round = 0; round < 300; round++) {
 		struct piece pieces[64];
 		uint32_t count = 0;
-		uint32_t size = 200 + random_below(random, round % 10 == 0 ? PACKET_MAX - 200 : 3000);
+		uint32_t size =
+			200 + random_below(random, round % 10 == 0 ? PACKET_MAX - 200 : 3000);
 		uint32_t most = size / 30 / 8 + 4;
 		struct frame whole;
 
@@ -168,7 +169,8 @@ static void any_order_comes_out_whole(void **state)
 		for (uint32_t i = 0; i + 1 < count; i++) {
 			assert_false(add(rig, &pieces[i], &whole));
 			if (random_below(random, 4) == 0)
-				assert_false(add(rig, &pieces[random_below(random, i + 1)], &whole));
+				assert_false(
+					add(rig, &pieces[random_below(random, i + 1)], &whole));
 		}
 		assert_true(add(rig, &pieces[count - 1], &whole));
 		check_whole(rig, &whole, size);
@@ -183,7 +185,8 @@ static void the_largest_packet_fits(void **state)
 
 	make_udp(rig, PACKET_MAX);
 	assert_false(add(rig, &(struct piece){ .start = 0, .size = 32000, .more = true }, &whole));
-	assert_true(add(rig, &(struct piece){ .start = 32000, .size = PACKET_MAX - 32000 }, &whole));
+	assert_true(
+		add(rig, &(struct piece){ .start = 32000, .size = PACKET_MAX - 32000 }, &whole));
 	check_whole(rig, &whole, PACKET_MAX);
 }
 
@@ -223,7 +226,10 @@ static void hostile_pieces_are_refused(void **state)
 		  { { .start = 0, .size = 400, .more = true }, { .start = 200, .size = 16 } },
 		  2,
 		  1 },
-		{ "two ends", { { .start = 400, .size = 10 }, { .start = 600, .size = 10 } }, 2, 1 },
+		{ "two ends",
+		  { { .start = 400, .size = 10 }, { .start = 600, .size = 10 } },
+		  2,
+		  1 },
 		{ "beyond the end",
 		  { { .start = 400, .size = 10 }, { .start = 800, .size = 80, .more = true } },
 		  2,
@@ -293,8 +299,7 @@ static void a_port_has_a_share(void **state)
 	struct frame whole;
 
 	make_udp(rig, 400);
-	assert_false(add(rig,
-			 &(struct piece){ .start = 0, .size = 200, .more = true, .port = 1 },
+	assert_false(add(rig, &(struct piece){ .start = 0, .size = 200, .more = true, .port = 1 },
 			 &whole));
 	for (unsigned i = 0; i < 1000; i++)
 		assert_false(add(rig,
@@ -317,20 +322,17 @@ static void ports_and_ids_do_not_mix(void **state)
 	struct frame whole;
 
 	make_udp(rig, 400);
-	assert_false(add(rig,
-			 &(struct piece){ .start = 0, .size = 200, .more = true, .port = 1 },
+	assert_false(add(rig, &(struct piece){ .start = 0, .size = 200, .more = true, .port = 1 },
 			 &whole));
 	assert_false(add(rig, &(struct piece){ .start = 200, .size = 200, .port = 2 }, &whole));
-	assert_false(add(rig, &(struct piece){ .start = 200, .size = 200, .port = 1, .id = 1 },
-			 &whole));
 	assert_false(
-		add(rig,
-		    &(struct piece){ .start = 200, .size = 200, .port = 1, .protocol = 6 },
-		    &whole));
+		add(rig, &(struct piece){ .start = 200, .size = 200, .port = 1, .id = 1 }, &whole));
+	assert_false(add(rig,
+			 &(struct piece){ .start = 200, .size = 200, .port = 1, .protocol = 6 },
+			 &whole));
 	reassembly_port_gone(rig->reassembly, 1);
 	assert_false(add(rig, &(struct piece){ .start = 200, .size = 200, .port = 1 }, &whole));
-	assert_true(add(rig,
-			&(struct piece){ .start = 0, .size = 200, .more = true, .port = 1 },
+	assert_true(add(rig, &(struct piece){ .start = 0, .size = 200, .more = true, .port = 1 },
 			&whole));
 }
 
