@@ -25,11 +25,15 @@ static void owner_name(int64_t owner, char name[OWNER_NAME_SIZE])
 /* The inverse of owner_name(); false for any other file. */
 static bool owner_parse(const char *name, int64_t *ret_owner)
 {
+	static const char prefix[] = "owner-";
 	char again[OWNER_NAME_SIZE];
-	uint64_t number = 0;
 
-	if (strlen(name) + 1 > OWNER_NAME_SIZE || sscanf(name, "owner-%16" SCNx64, &number) != 1 ||
-	    number == 0 || number > INT64_MAX)
+	if (strncmp(name, prefix, sizeof(prefix) - 1) != 0)
+		return false;
+	/* Whatever strtoull() lets pass beside sixteen digits does not survive the comparison. */
+	unsigned long long number = strtoull(name + sizeof(prefix) - 1, NULL, 16);
+
+	if (number == 0 || number > INT64_MAX)
 		return false;
 	owner_name((int64_t)number, again);
 	*ret_owner = (int64_t)number;

@@ -42,21 +42,32 @@ static inline void rig_init(struct rig *rig)
 	rig->paths = (struct registry_paths){ rig->state, rig->runtime };
 }
 
+/* By descriptors, so that no path grows too long. */
+static inline void remove_entries(int folder_fd)
+{
+	DIR *list = fdopendir(folder_fd);
+
+	assert_non_null(list);
+	for (struct dirent *entry = readdir(list); entry; entry = readdir(list)) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+		    unlinkat(dirfd(list), entry->d_name, 0) == 0)
+			continue;
+		int entry_fd = openat(dirfd(list), entry->d_name, O_RDONLY | O_NOFOLLOW);
+
+		assert_true(entry_fd >= 0);
+		remove_entries(entry_fd);
+		assert_int_equal(unlinkat(dirfd(list), entry->d_name, AT_REMOVEDIR), 0);
+	}
+	(void)closedir(list);
+}
+
 static inline void remove_folder(const char *path)
 {
-	DIR *list = opendir(path);
-	char name[PATH_MAX + 256];
+	int folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 
-	for (struct dirent *entry = list ? readdir(list) : NULL; entry; entry = readdir(list)) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-		(void)snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
-		if (unlink(name) < 0)
-			remove_folder(name);
-	}
-	if (list)
-		(void)closedir(list);
-	(void)rmdir(path);
+	assert_true(folder_fd >= 0);
+	remove_entries(folder_fd);
+	assert_int_equal(rmdir(path), 0);
 }
 
 static inline struct registry *rig_open(struct rig *rig)

@@ -12,6 +12,21 @@
 #define PROCESSES    8
 #define NS_MOST_EACH 1000000
 
+/* A sanitizer's allocator takes several times what is measured here (SQLite gives its page cache
+ * back with each transaction of another process): such a build prints the time, and judges all but
+ * the time. Plain builds judge that too. */
+#if defined(__SANITIZE_ADDRESS__)
+#define IS_TIME_JUDGED false
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) ||                         \
+	__has_feature(thread_sanitizer)
+#define IS_TIME_JUDGED false
+#endif
+#endif
+#ifndef IS_TIME_JUDGED
+#define IS_TIME_JUDGED true
+#endif
+
 struct result {
 	uint32_t first;
 	uint32_t last;
@@ -41,7 +56,7 @@ static uint64_t now_ns(void)
 }
 
 static bool hold_one(struct registry *registry, const struct plan *plan, unsigned number,
-		     struct random *random, struct result *ret_result)
+		     struct random *random, struct result *ret_result, bool is_released)
 {
 	struct ip_prefix avoid[ARRAY_COUNT(host_networks)];
 	struct registry_holding *holding = NULL;
@@ -49,7 +64,7 @@ static bool hold_one(struct registry *registry, const struct plan *plan, unsigne
 	char key[32];
 	struct registry_request request = {
 		.label = "one of many",
-		.seed = { { 2, 0, 0, 0, 0, 1 } },
+		.seed = { { 2, 0, 0, 0, 0, 3 } },
 		.has_seed = true,
 		.length = 30,
 		.avoid = avoid,
@@ -68,14 +83,16 @@ static bool hold_one(struct registry *registry, const struct plan *plan, unsigne
 		(void)fprintf(stderr, "# %s\n", err.text);
 		return false;
 	}
-	/* Held until the process ends: the holding itself is not needed any more. */
 	*ret_result = (struct result){
 		.first = ip_prefix_first_v4(&holding->subnet),
 		.last = ip_prefix_last_v4(&holding->subnet),
 		.gateway = ip_addr_to_v4(&holding->gateway),
 		.guest = ip_addr_to_v4(&holding->guest),
 	};
-	free(holding);
+	if (is_released)
+		(void)registry_holding_release(holding);
+	else
+		free(holding); /* held until the process ends: only its memory goes */
 	return true;
 }
 
@@ -96,7 +113,7 @@ static char hold_share(struct rig *rig, const struct plan *plan, unsigned proces
 	for (unsigned i = 0; i < share; i++) {
 		unsigned number = process * share + i;
 
-		if (!hold_one(registry, plan, number, &seeded.random, &results[number]))
+		if (!hold_one(registry, plan, number, &seeded.random, &results[number], false))
 			return 0;
 	}
 	return 1;
@@ -115,6 +132,25 @@ static void child_main(struct rig *rig, const struct plan *plan, unsigned proces
 	if (write(done_fd, &is_done, 1) != 1 || read(end_fd, &byte, 1) != 0)
 		_exit(3);
 	_exit(0); /* like a crash: nothing is released */
+}
+
+/* Where every request of the plan begins: found twice alike, it is no random candidate, which it
+ * would be had the made-up host a network there. */
+static uint32_t first_candidate(struct rig *rig, const struct plan *plan)
+{
+	struct registry *registry = NULL;
+	struct result results[2];
+
+	for (size_t i = 0; i < ARRAY_COUNT(results); i++) {
+		assert_int_equal(registry_open(&rig->paths, &registry, NULL), 0);
+		struct plan unkeyed = *plan;
+
+		unkeyed.has_keys = false;
+		assert_true(hold_one(registry, &unkeyed, 0, NULL, &results[i], true));
+		registry = registry_close(registry);
+	}
+	assert_int_equal(results[0].first, results[1].first);
+	return results[0].first;
 }
 
 static int compare(const void *left, const void *right)
@@ -144,6 +180,16 @@ static void check_results(struct result *results, unsigned count)
 				    results[i].first > ip_prefix_last_v4(&host));
 		}
 	}
+}
+
+/* One of them got the first candidate; no two could, as check_results() saw. */
+static void check_got(const struct result *results, unsigned count, uint32_t first)
+{
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		found += results[i].first == first;
+	assert_int_equal(found, 1);
 }
 
 /* 8 children start at once and have all holdings open at the end. Returns the wall time. */
@@ -200,13 +246,18 @@ static void run_plan(struct rig *rig, const struct plan *plan)
 		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	assert_ptr_not_equal(results, MAP_FAILED);
+	uint32_t first = plan->has_same_seed ? first_candidate(rig, plan) : 0;
 	uint64_t took_ns = run_children(rig, plan, results);
 	uint64_t each_ns = took_ns / plan->count;
 
-	print_message("# %s: %u networks in %.3f s, %.3f ms each\n", plan->title, plan->count,
-		      (double)took_ns / 1e9, (double)each_ns / 1e6);
+	print_message("# %s: %u networks in %.3f s, %.3f ms each%s\n", plan->title, plan->count,
+		      (double)took_ns / 1e9, (double)each_ns / 1e6,
+		      IS_TIME_JUDGED ? "" : " (sanitizer build: not judged)");
 	check_results(results, plan->count);
-	assert_true(each_ns <= NS_MOST_EACH);
+	if (plan->has_same_seed)
+		check_got(results, plan->count, first);
+	if (IS_TIME_JUDGED)
+		assert_true(each_ns <= NS_MOST_EACH);
 	assert_int_equal(munmap(results, size), 0);
 
 	/* All owners are dead now: their thousands of rows and files hinder nobody. */
