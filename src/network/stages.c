@@ -58,6 +58,15 @@ static int stages_new_gateway(struct vmnet_network *network)
 	return status;
 }
 
+/* Asked once a new flow to a private address; a few index look-ups in memory. */
+static bool stages_belongs_to_other(void *context, const struct ip_addr *addr)
+{
+	const struct vmnet_network *network = context;
+	const struct ip_prefix one = { *addr, 32 };
+
+	return ip_prefix_is_rfc1918(&one) && registry_is_held_by_other(network->holding, addr);
+}
+
 static int stages_new_nat(struct vmnet_network *network)
 {
 	const struct vmnet_network_configuration *config = &network->config;
@@ -75,6 +84,8 @@ static int stages_new_nat(struct vmnet_network *network)
 		.flow_capacity = stages_flow_capacity(),
 		.half_open_capacity = STAGES_HALF_OPEN,
 		.port_capacity = network->port_capacity,
+		.belongs_to_other = stages_belongs_to_other,
+		.belongs_context = network,
 	};
 	const struct nat_context context = {
 		.loop = network->loop,

@@ -115,24 +115,32 @@ void holding_store_close(struct holding_store *store)
 	store->owner = 0;
 }
 
-int holding_store_begin(struct holding_store *store, struct error *err)
+/* The prefix lengths in use: as many look-ups answer "who has this?". */
+static int read_lengths(struct holding_store *store, struct error *err)
 {
 	struct registry_database *database = &store->database;
-	int result = registry_database_begin(database, true, err);
-
-	if (result < 0)
-		return result;
-	store->lengths = 0;
 	sqlite3_stmt *statement = registry_database_ask(database, STATEMENT_LENGTHS, "");
+	int result;
 
+	store->lengths = 0;
 	while ((result = registry_database_step(database, statement, err)) == 1) {
 		sqlite3_int64 length = sqlite3_column_int64(statement, 0);
 
 		if (length >= 0 && length <= 32)
 			store->lengths |= UINT64_C(1) << length;
 	}
+	return result;
+}
+
+int holding_store_begin(struct holding_store *store, struct error *err)
+{
+	int result = registry_database_begin(&store->database, true, err);
+
 	if (result < 0)
-		registry_database_rollback(database);
+		return result;
+	result = read_lengths(store, err);
+	if (result < 0)
+		registry_database_rollback(&store->database);
 	return result;
 }
 
@@ -225,6 +233,38 @@ int holding_store_find(struct holding_store *store, const struct ip_prefix *pref
 			return result;
 	}
 	return 0;
+}
+
+/* True when the row of that length which covers the address is somebody else's and live. */
+static bool is_held_at_length(struct holding_store *store, uint8_t length,
+			      const struct ip_addr *addr, int64_t except)
+{
+	int64_t first = ip_addr_to_v4(addr) & ip_length_to_mask(length);
+	sqlite3_stmt *statement = registry_database_ask(&store->database, STATEMENT_FIND, "iii",
+							(int64_t)length, first, first);
+	struct holding_row row;
+
+	if (registry_database_step(&store->database, statement, NULL) != 1)
+		return false;
+	read_row(statement, &row);
+	(void)sqlite3_reset(statement); /* it gave a row: no error to repeat */
+	return row.id != except && (row.owner == store->owner ||
+				    registry_owner_is_live(store->directory_fd, row.owner));
+}
+
+bool holding_store_is_held(struct holding_store *store, const struct ip_addr *addr, int64_t except)
+{
+	bool held = false;
+
+	if (registry_database_begin(&store->database, false, NULL) < 0)
+		return false;
+	if (read_lengths(store, NULL) == 0) {
+		for (uint8_t length = 0; length <= 32 && !held; length++)
+			held = (store->lengths & (UINT64_C(1) << length)) &&
+			       is_held_at_length(store, length, addr, except);
+	}
+	registry_database_rollback(&store->database);
+	return held;
 }
 
 int holding_store_find_key(struct holding_store *store, const char *state, const char *key,

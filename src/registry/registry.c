@@ -230,6 +230,18 @@ int registry_release_port(struct registry_holding *holding, uint8_t protocol,
 	return change_port(holding, holding_store_remove_port, protocol, at, err);
 }
 
+bool registry_is_held_by_other(struct registry_holding *holding, const struct ip_addr *addr)
+{
+	struct registry *registry = holding->registry;
+
+	if (!ip_addr_is_v4(addr) || pthread_mutex_trylock(&registry->mutex) != 0)
+		return false;
+	bool held = holding_store_is_held(&registry->holdings, addr, holding->id);
+
+	unlock(registry);
+	return held;
+}
+
 bool registry_find_port_holder(struct registry *registry, uint8_t protocol,
 			       const struct ip_endpoint *at, char ret_label[REGISTRY_LABEL_SIZE])
 {

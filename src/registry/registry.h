@@ -141,6 +141,13 @@ bool registry_find_port_holder(struct registry *registry, uint8_t protocol,
 void registry_explain_port(struct registry *registry, uint8_t protocol,
 			   const struct ip_endpoint *at, struct error *err);
 
+/*
+ * True when the IPv4 address lies in a subnet of another live holding. For a thread that must not
+ * wait: reads only, and answers false when the records cannot be read at once (another call of this
+ * handle is under way).
+ */
+bool registry_is_held_by_other(struct registry_holding *holding, const struct ip_addr *addr);
+
 struct registry_assignment {
 	char key[REGISTRY_KEY_SIZE];
 	struct ip_prefix subnet;

@@ -41,6 +41,38 @@ static void released_holder(void **state)
 	assert_null(registry_holding_release(NULL));
 }
 
+static bool is_held(const struct registry_holding *holding, const char *text)
+{
+	struct ip_addr addr;
+
+	assert_true(ip_addr_parse(text, &addr));
+	return registry_is_held_by_other((struct registry_holding *)(uintptr_t)holding, &addr);
+}
+
+/* What a guest must not reach: the networks of others, not its own and not what nobody has. */
+static void addresses_of_others(void **state)
+{
+	struct rig *rig = *state;
+	struct registry_request theirs = wanting("ci-3", "10.1.2.0/30");
+	struct registry_request large = wanting("lab", "10.64.0.0/16");
+	struct registry_request mine = wanting("ci-4", "10.1.2.4/30");
+	struct rig_child child = rig_child_start(rig, &theirs, NULL);
+	struct rig_child lab = rig_child_start(rig, &large, NULL);
+	struct registry_holding *holding = must_hold(rig_open(rig), &mine);
+
+	assert_true(is_held(holding, "10.1.2.0"));
+	assert_true(is_held(holding, "10.1.2.3"));
+	assert_true(is_held(holding, "10.64.200.9"));
+	assert_false(is_held(holding, "10.1.2.4"));
+	assert_false(is_held(holding, "10.1.2.8"));
+	assert_false(is_held(holding, "10.65.0.1"));
+	assert_false(is_held(holding, "::1"));
+	rig_child_end(&child, true);
+	assert_false(is_held(holding, "10.1.2.2"));
+	rig_child_end(&lab, false);
+	(void)registry_holding_release(holding);
+}
+
 /* Files of owners that nobody meets by their subnets go too. */
 static void many_killed_holders(void **state)
 {
@@ -369,7 +401,7 @@ int main(void)
 		RIG_TEST(assignment_survives),	  RIG_TEST(assignment_calls),
 		RIG_TEST(ports_of_another),	  RIG_TEST(own_ports),
 		RIG_TEST(damaged_files),	  RIG_TEST(bad_directories),
-		RIG_TEST(threads_share_a_handle),
+		RIG_TEST(threads_share_a_handle), RIG_TEST(addresses_of_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
