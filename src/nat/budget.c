@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define BUDGET_KEPT_PART 8
+
 int budget_init(struct budget *budget, uint32_t capacity, uint32_t port_capacity)
 {
 	*budget = (struct budget){ .capacity = capacity, .port_capacity = port_capacity };
@@ -17,6 +19,14 @@ void budget_done(struct budget *budget)
 	*budget = (struct budget){};
 }
 
+void budget_keep_back(struct budget *budget)
+{
+	uint32_t part = budget->capacity / BUDGET_KEPT_PART;
+
+	if (budget->port_capacity > 1 && part >= BUDGET_PORT_MIN)
+		budget->kept_back = part;
+}
+
 /* A port that has no flow yet counts as one more that wants its share. */
 static uint32_t budget_share(const struct budget *budget, uint32_t port)
 {
@@ -28,7 +38,9 @@ static uint32_t budget_share(const struct budget *budget, uint32_t port)
 
 bool budget_take(struct budget *budget, uint32_t port)
 {
-	if (budget->used >= budget->capacity)
+	bool is_poor = port < budget->port_capacity && budget->port_used[port] < BUDGET_PORT_MIN;
+
+	if (budget->used >= budget->capacity - (is_poor ? 0 : budget->kept_back))
 		return false;
 	if (port < budget->port_capacity) {
 		if (budget->port_used[port] >= budget_share(budget, port))

@@ -14,6 +14,7 @@
 
 struct budget {
 	uint32_t capacity;
+	uint32_t kept_back; /* of the capacity: for ports that have less than BUDGET_PORT_MIN */
 	uint32_t used;
 	uint32_t port_capacity;
 	uint32_t ports_in_use;
@@ -23,6 +24,11 @@ struct budget {
 /* 0 or -ENOMEM. */
 int budget_init(struct budget *budget, uint32_t capacity, uint32_t port_capacity) MUST_USE;
 void budget_done(struct budget *budget);
+/*
+ * Shares only shrink when somebody else comes, who finds the table full of flows that last. So an
+ * eighth is kept for those who have next to nothing, where there can be others and it is worth it.
+ */
+void budget_keep_back(struct budget *budget);
 /* False when the network's or the port's share is used up. Ports beyond port_capacity
  * (FRAME_PORT_NONE: a forward's client before the guest answered) count for the network only. */
 bool budget_take(struct budget *budget, uint32_t port) MUST_USE;

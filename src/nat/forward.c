@@ -69,7 +69,8 @@ static void forward_serve(struct forward *forward, uint32_t events)
 static void forward_again(struct timer *timer, uint64_t now_ns)
 {
 	(void)now_ns;
-	forward_serve(container_of(timer, struct forward, again), EPOLLIN);
+	/* Whatever became ready meanwhile. */
+	forward_serve(container_of(timer, struct forward, again), EPOLLIN | EPOLLERR);
 }
 
 static void forward_ready(struct host_socket *socket, uint32_t events)
@@ -194,14 +195,19 @@ size_t nat_forwards(const struct nat *nat, struct nat_forward *ret_forwards, siz
 
 const struct nat_forward *forward_find_port(const struct nat *nat, uint8_t protocol, uint16_t port)
 {
+	const struct nat_forward *found = NULL;
+
 	list_for_each_safe(node, next, &nat->forwards->forwards)
 	{
-		const struct forward *forward = forward_of(node);
+		const struct nat_forward *rule = &forward_of(node)->rule;
 
-		if (forward->rule.protocol == protocol && forward->rule.external.port == port)
-			return &forward->rule;
+		if (rule->protocol != protocol || rule->external.port != port)
+			continue;
+		if (ip_addr_is_v4(&rule->external.addr))
+			return rule;
+		found = rule;
 	}
-	return NULL;
+	return found;
 }
 
 const struct nat_forward *forward_find(const struct nat *nat, uint8_t protocol,

@@ -29,13 +29,55 @@ static bool icmp_error_allowed(struct icmp_error_limit *limit, uint64_t now_ns)
 	return true;
 }
 
+static void icmp_error_emit(struct nat *nat, const struct ip_addr *origin,
+			    const struct ip_addr *guest, const struct icmp_header *header,
+			    uint8_t *quote, size_t quote_size)
+{
+	const struct packet_link link = { .source = nat->config.mac };
+	struct iovec payload = { quote, quote_size };
+	struct frame frame;
+
+	if (!icmp_error_allowed(icmp_error_limit_of(nat), nat_now(nat)))
+		nat_drop(nat, DROP_ICMP_LIMIT);
+	else if (packet_build_icmp(&frame, &link, origin, guest, header, &payload, 1))
+		nat_push_to_guest(nat, &frame);
+}
+
+static uint16_t icmp_error_mtu(uint32_t mtu)
+{
+	return (uint16_t)(mtu < UINT16_MAX ? mtu : UINT16_MAX);
+}
+
+void icmp_refuse(struct nat *nat, const struct frame *frame, uint8_t code, uint32_t mtu)
+{
+	const struct icmp_header header = {
+		.type = ICMP_TYPE_UNREACHABLE,
+		.code = code,
+		.mtu = icmp_error_mtu(mtu),
+	};
+	uint8_t quote[ICMP_QUOTE_MAX];
+
+	if (packet_allows_error(&frame->packet))
+		icmp_error_emit(nat, &nat->config.addr, &frame->packet.ip_source, &header, quote,
+				packet_quote(frame, quote));
+}
+
+struct ip_addr icmp_error_origin(const struct nat *nat, const struct ip_addr *origin,
+				 const struct ip_addr *real, const struct ip_addr *seen)
+{
+	const struct ip_endpoint from = { *origin, 0 };
+
+	if (ip_addr_equal(origin, real))
+		return *seen;
+	return policy_client_seen(nat, &from).addr;
+}
+
 void icmp_send_error(struct nat *nat, const struct ip_addr *origin, const struct ip_addr *guest,
 		     const struct ip_addr *remote, uint8_t protocol, uint8_t type, uint8_t code,
 		     uint32_t mtu, const void *quote, size_t quote_size)
 {
 	uint8_t packet[ICMP_QUOTE_MAX];
 	struct writer writer = writer_of(packet, sizeof(packet));
-	const struct packet_link link = { .source = nat->config.mac };
 	const struct ipv4_header ip = {
 		.total_size = (uint16_t)(IPV4_HEADER_SIZE + quote_size),
 		.dont_fragment = true,
@@ -47,19 +89,12 @@ void icmp_send_error(struct nat *nat, const struct ip_addr *origin, const struct
 	const struct icmp_header header = {
 		.type = type,
 		.code = code,
-		.mtu = (uint16_t)(mtu < UINT16_MAX ? mtu : UINT16_MAX),
+		.mtu = icmp_error_mtu(mtu),
 	};
-	struct frame frame;
 
-	if (!icmp_error_allowed(icmp_error_limit_of(nat), nat_now(nat))) {
-		nat_drop(nat, DROP_ICMP_LIMIT);
-		return;
-	}
 	ipv4_build(&writer, &ip);
 	size_t left = writer_left(&writer);
 	writer_bytes(&writer, quote, quote_size < left ? quote_size : left);
-	struct iovec payload = { packet, writer.position };
-	if (writer_ok(&writer) &&
-	    packet_build_icmp(&frame, &link, origin, guest, &header, &payload, 1))
-		nat_push_to_guest(nat, &frame);
+	if (writer_ok(&writer))
+		icmp_error_emit(nat, origin, guest, &header, packet, writer.position);
 }

@@ -1,10 +1,15 @@
 #pragma once
-/* The rate of ICMP errors towards guests (RFC 1812 4.3.2.8): a token bucket a network. */
+/* ICMP errors towards guests, about packets of their own. */
 
+#include <stddef.h>
 #include <stdint.h>
 
+#include "base/addr.h"
+
+struct frame;
 struct nat;
 
+/* Their rate (RFC 1812 4.3.2.8): a token bucket a network. */
 #define ICMP_ERRORS_PER_S 100
 #define ICMP_ERRORS_BURST 50
 
@@ -15,3 +20,27 @@ struct icmp_error_limit {
 
 /* The bucket of a network, kept with its echo flows. */
 struct icmp_error_limit *icmp_error_limit_of(struct nat *nat);
+
+/*
+ * "Unreachable" from the gateway about a packet that the guest just sent, with that packet as
+ * quote; nothing where RFC 1122 3.2.2 forbids an error. mtu only for "fragmentation needed".
+ */
+void icmp_refuse(struct nat *nat, const struct frame *frame, uint8_t code, uint32_t mtu);
+
+/*
+ * Who an error comes from, as the guest knows it: `origin` said so of a packet to `real`, which the
+ * guest calls `seen`. What the guest may not hear of (the host's own addresses, its own subnet,
+ * IPv6) is the gateway.
+ */
+struct ip_addr icmp_error_origin(const struct nat *nat, const struct ip_addr *origin,
+				 const struct ip_addr *real, const struct ip_addr *seen);
+
+/*
+ * Tells a guest that a packet of its own did not arrive: rebuilds the packet's headers from the
+ * flow (guest -> remote, protocol; quote = the bytes behind its IP header, at least the first 8)
+ * and sends an ICMP error of type and code from `origin`. Rate limited per network
+ * (RFC 1812 4.3.2.8). mtu only for "fragmentation needed".
+ */
+void icmp_send_error(struct nat *nat, const struct ip_addr *origin, const struct ip_addr *guest,
+		     const struct ip_addr *remote, uint8_t protocol, uint8_t type, uint8_t code,
+		     uint32_t mtu, const void *quote, size_t quote_size);

@@ -18,7 +18,7 @@
 
 #include "base/index.h"
 #include "nat/icmp_error.h"
-#include "wire/frame_fragment.h"
+#include "nat/port_lists.h"
 #include "wire/icmp.h"
 #include "wire/packet_build.h"
 #include "wire/reader.h"
@@ -44,7 +44,7 @@ struct icmp_flow {
 	struct ip_addr guest;
 	uint16_t identifier;
 	uint32_t port;
-	struct list node; /* in `used`, least recently used first, or in `unused` */
+	struct list node; /* in the port's list of `used`, or in `unused` */
 	struct timer expiry;
 	struct icmp_request requests[ICMP_REQUESTS];
 	uint32_t next_request;
@@ -55,8 +55,9 @@ struct icmp_table {
 	struct icmp_flow *flows;
 	uint32_t capacity;
 	uint32_t count;
-	uint32_t fresh; /* from here on never used */
-	struct list used;
+	uint32_t fresh;		/* from here on never used */
+	struct budget budget;	/* each port's share of them */
+	struct port_lists used; /* least recently used first */
 	struct list unused;
 	struct index by_guest;
 	uint16_t next_id;
@@ -97,6 +98,7 @@ static void icmp_flow_free(struct icmp_flow *flow)
 	timer_clear(nat_timers(nat), &flow->expiry);
 	host_call(nat->context.host, close, &flow->socket);
 	index_remove(&table->by_guest, icmp_hash(table, &key), (uint32_t)(flow - table->flows));
+	budget_give(&table->budget, flow->port);
 	budget_give(&nat->budget, flow->port);
 	list_remove(&flow->node);
 	list_prepend(&table->unused, &flow->node);
@@ -114,7 +116,7 @@ static void icmp_flow_touch(struct icmp_flow *flow)
 	struct nat *nat = flow->nat;
 
 	list_remove(&flow->node);
-	list_append(&nat->shard.icmp->used, &flow->node);
+	list_append(port_lists_of(&nat->shard.icmp->used, flow->port), &flow->node);
 	timer_set(nat_timers(nat), &flow->expiry, nat_now(nat) + ICMP_IDLE_NS);
 }
 
@@ -130,16 +132,6 @@ static const struct icmp_request *icmp_request_find(const struct icmp_flow *flow
 			return request;
 	}
 	return NULL;
-}
-
-static void icmp_emit(void *context, const struct frame *frame)
-{
-	struct nat *nat = context;
-	struct frame copy = *frame;
-
-	if (frame->payload == &frame->single)
-		copy.payload = &copy.single;
-	nat_push_to_guest(nat, &copy);
 }
 
 static void icmp_deliver(struct icmp_flow *flow, const struct icmp_request *request,
@@ -163,7 +155,7 @@ static void icmp_deliver(struct icmp_flow *flow, const struct icmp_request *requ
 
 	if (datagram->size > size ||
 	    !packet_build_icmp(&frame, &link, &request->seen, &flow->guest, &header, &payload, 1) ||
-	    frame_fragment(&frame, nat->config.mtu, icmp_emit, nat) == 0)
+	    !nat_push_datagram(nat, &frame))
 		nat_drop(nat, DROP_LONG_FRAME);
 }
 
@@ -204,28 +196,27 @@ static void icmp_report_error(struct icmp_flow *flow, const struct host_icmp_err
 		.identifier = flow->identifier,
 		.sequence = sequence,
 	};
-	struct ip_addr origin = error->origin;
 	uint8_t quote[ICMP_QUOTE_MAX];
 	struct writer writer = writer_of(quote, sizeof(quote));
 
-	if (!request || (!ip_addr_is_v4(&origin) && error->error != EMSGSIZE))
+	if (!request)
 		return;
-	if (!ip_addr_is_v4(&origin) || host_call(nat->context.host, is_local, &origin))
-		origin = nat->config.addr;
+	struct ip_addr origin =
+		icmp_error_origin(nat, &error->origin, &request->real, &request->seen);
 	icmp_build(&writer, &header);
 	writer_bytes(&writer, table->buffer,
 		     size < writer_left(&writer) ? size : writer_left(&writer));
-	bool too_big = error->error == EMSGSIZE;
 	icmp_send_error(nat, &origin, &flow->guest, &request->seen, PACKET_IP_PROTOCOL_ICMP,
-			too_big ? ICMP_TYPE_UNREACHABLE : error->type,
-			too_big ? ICMP_CODE_FRAGMENTATION_NEEDED : error->code, error->mtu, quote,
-			writer.position);
+			error->type, error->code, error->mtu, quote, writer.position);
 }
 
-static void icmp_drain_errors(struct icmp_flow *flow)
+/* Returns the MTU that the host itself named for a request it did not take, 0 when there was none:
+ * such an entry does not say which request. */
+static uint32_t icmp_drain_errors(struct icmp_flow *flow)
 {
 	struct nat *nat = flow->nat;
 	struct icmp_table *table = nat->shard.icmp;
+	uint32_t local_mtu = 0;
 
 	for (unsigned i = 0; i < ICMP_ERRORS_MOST; i++) {
 		struct host_icmp_error error;
@@ -234,11 +225,17 @@ static void icmp_drain_errors(struct icmp_flow *flow)
 				       &sequence, table->buffer, sizeof(table->buffer));
 
 		if (status < 0)
-			return;
+			break;
+		if (!ip_addr_is_v4(&error.origin)) {
+			if (error.error == EMSGSIZE)
+				local_mtu = error.mtu;
+			continue;
+		}
 		size_t size = error.payload_size < sizeof(table->buffer) ? error.payload_size
 									 : sizeof(table->buffer);
 		icmp_report_error(flow, &error, sequence, size);
 	}
+	return local_mtu;
 }
 
 static void icmp_ready(struct host_socket *socket, uint32_t events)
@@ -246,23 +243,40 @@ static void icmp_ready(struct host_socket *socket, uint32_t events)
 	struct icmp_flow *flow = container_of(socket, struct icmp_flow, socket);
 
 	if (events & EPOLLERR)
-		icmp_drain_errors(flow);
+		(void)icmp_drain_errors(flow); /* told when it was sent */
 	if (events & EPOLLIN)
 		icmp_receive(flow);
 }
 
 /* --- requests ----------------------------------------------------------------------------- */
 
-static bool icmp_flow_evict(struct icmp_table *table)
+static bool icmp_flow_charge(struct nat *nat, uint32_t port)
 {
-	struct list *first = list_first(&table->used);
+	struct icmp_table *table = nat->shard.icmp;
 
+	if (!budget_take(&table->budget, port))
+		return false;
+	if (budget_take(&nat->budget, port))
+		return true;
+	budget_give(&table->budget, port);
+	return false;
+}
+
+/* Where the port's share is used up, its own flow that rests longest gives way. */
+static bool icmp_flow_make_room(struct nat *nat, uint32_t port)
+{
+	struct list *first = list_first(port_lists_of(&nat->shard.icmp->used, port));
+
+	if (icmp_flow_charge(nat, port))
+		return true;
+	nat_drop(nat, DROP_FLOW_LIMIT);
 	if (!first)
 		return false;
 	icmp_flow_free(container_of(first, struct icmp_flow, node));
-	return true;
+	return icmp_flow_charge(nat, port);
 }
 
+/* There is one: the table's budget is as large as the table. */
 static struct icmp_flow *icmp_flow_take(struct icmp_table *table)
 {
 	struct list *node = list_first(&table->unused);
@@ -271,6 +285,7 @@ static struct icmp_flow *icmp_flow_take(struct icmp_table *table)
 		list_remove(node);
 		return container_of(node, struct icmp_flow, node);
 	}
+	assert(table->fresh < table->capacity);
 	struct icmp_flow *flow = &table->flows[table->fresh++];
 	list_init(&flow->node);
 	return flow;
@@ -281,13 +296,12 @@ static struct icmp_flow *icmp_flow_new(struct nat *nat, const struct icmp_key *k
 	struct icmp_table *table = nat->shard.icmp;
 	uint16_t host_identifier;
 
-	if (nat->draining)
-		return NULL;
-	if ((table->count == table->capacity && !icmp_flow_evict(table)) ||
-	    !budget_take(&nat->budget, port)) {
-		nat_drop(nat, DROP_FLOW_LIMIT);
+	if (nat->draining) {
+		nat_drop(nat, DROP_NAT_OFF);
 		return NULL;
 	}
+	if (!icmp_flow_make_room(nat, port))
+		return NULL;
 	struct icmp_flow *flow = icmp_flow_take(table);
 	*flow = (struct icmp_flow){
 		.nat = nat,
@@ -302,6 +316,7 @@ static struct icmp_flow *icmp_flow_new(struct nat *nat, const struct icmp_key *k
 			       &host_identifier);
 	if (status < 0) {
 		nat_drop(nat, status == -EACCES ? DROP_PING_OFF : DROP_SOCKET_LIMIT);
+		budget_give(&table->budget, port);
 		budget_give(&nat->budget, port);
 		list_prepend(&table->unused, &flow->node);
 		return NULL;
@@ -310,7 +325,7 @@ static struct icmp_flow *icmp_flow_new(struct nat *nat, const struct icmp_key *k
 			       (uint32_t)(flow - table->flows));
 	assert(ok);
 	table->count++;
-	list_append(&table->used, &flow->node);
+	list_append(port_lists_of(&table->used, port), &flow->node);
 	return flow;
 }
 
@@ -322,13 +337,35 @@ static void icmp_request_remember(struct icmp_flow *flow, const struct ip_addr *
 	flow->next_request = (flow->next_request + 1) % ICMP_REQUESTS;
 }
 
-static void icmp_refuse(struct nat *nat, const struct frame *frame, uint8_t code)
+static void icmp_send_failed(struct icmp_flow *flow, const struct frame *frame, int error)
 {
-	const struct packet *packet = &frame->packet;
+	struct nat *nat = flow->nat;
+	uint32_t mtu;
 
-	icmp_send_error(nat, &nat->config.addr, &packet->ip_source, &packet->ip_destination,
-			PACKET_IP_PROTOCOL_ICMP, ICMP_TYPE_UNREACHABLE, code, 0,
-			frame->header + packet->l4_offset, ICMP_HEADER_SIZE);
+	switch (error) {
+	case EAGAIN:
+	case ENOBUFS:
+		nat_drop(nat, DROP_SOCKET_FULL);
+		return;
+	case ENETUNREACH:
+		icmp_refuse(nat, frame, ICMP_CODE_NET_UNREACHABLE, 0);
+		break;
+	case EHOSTUNREACH:
+		icmp_refuse(nat, frame, ICMP_CODE_HOST_UNREACHABLE, 0);
+		break;
+	case EACCES:
+	case EPERM:
+		icmp_refuse(nat, frame, ICMP_CODE_ADMIN_PROHIBITED, 0);
+		break;
+	case EMSGSIZE: /* RFC 1191 4 */
+		mtu = icmp_drain_errors(flow);
+		if (mtu > 0)
+			icmp_refuse(nat, frame, ICMP_CODE_FRAGMENTATION_NEEDED, mtu);
+		break;
+	default:
+		break;
+	}
+	nat_drop(nat, DROP_SOCKET_ERROR);
 }
 
 static void icmp_send_request(struct icmp_flow *flow, struct frame *frame,
@@ -338,7 +375,7 @@ static void icmp_send_request(struct icmp_flow *flow, struct frame *frame,
 	const struct packet *packet = &frame->packet;
 	const struct host_datagram datagram = {
 		.remote = { *real, 0 },
-		.ttl = (uint8_t)(packet->ip_ttl - 1),
+		.ttl = (uint8_t)(packet->ip_ttl > 0 ? packet->ip_ttl - 1 : 0),
 		.tos = packet->ip_tos,
 		.dont_fragment = packet->ip_dont_fragment,
 		.size = frame->payload_size,
@@ -346,13 +383,8 @@ static void icmp_send_request(struct icmp_flow *flow, struct frame *frame,
 	ssize_t sent = host_call(nat->context.host, echo_send, &flow->socket, &datagram, sequence,
 				 frame->payload, frame->payload_count);
 
-	if (sent >= 0)
-		return;
-	nat_drop(nat, sent == -EAGAIN ? DROP_SOCKET_FULL : DROP_SOCKET_ERROR);
-	if (sent == -ENETUNREACH)
-		icmp_refuse(nat, frame, ICMP_CODE_NET_UNREACHABLE);
-	if (sent == -EHOSTUNREACH)
-		icmp_refuse(nat, frame, ICMP_CODE_HOST_UNREACHABLE);
+	if (sent < 0)
+		icmp_send_failed(flow, frame, (int)-sent);
 }
 
 void icmp_input(struct nat *nat, struct frame *frame)
@@ -376,7 +408,7 @@ void icmp_input(struct nat *nat, struct frame *frame)
 	}
 	if (!policy_resolve(nat, PACKET_IP_PROTOCOL_ICMP, &seen, &real, &reason)) {
 		nat_drop(nat, reason);
-		icmp_refuse(nat, frame, ICMP_CODE_ADMIN_PROHIBITED);
+		icmp_refuse(nat, frame, ICMP_CODE_ADMIN_PROHIBITED, 0);
 		return;
 	}
 	const struct icmp_key key = { &packet->ip_source, header.identifier };
@@ -393,20 +425,31 @@ void icmp_input(struct nat *nat, struct frame *frame)
 
 /* --- the table ---------------------------------------------------------------------------- */
 
-/* One line at the start tells the operator why guests will not be able to ping. */
+/* Opening one socket at the start lets the host say at once that guests will not be able to ping. */
 static void icmp_probe(struct nat *nat)
 {
 	struct host_socket socket;
 	uint16_t identifier;
 
 	host_socket_init(&socket, NULL);
-	int status = host_call(nat->context.host, echo_open, &socket, IP_FAMILY_V4, &identifier);
-	if (status == 0)
+	if (host_call(nat->context.host, echo_open, &socket, IP_FAMILY_V4, &identifier) == 0)
 		host_call(nat->context.host, close, &socket);
-	else if (status == -EACCES || status == -EPERM)
-		log_write(nat->context.log, LOG_LEVEL_WARNING,
-			  "guests cannot ping outside: the sysctl net.ipv4.ping_group_range does "
-			  "not cover this user's group");
+}
+
+struct icmp_table *icmp_table_free(struct icmp_table *table)
+{
+	if (!table)
+		return NULL;
+	for (uint32_t i = 0; i < table->used.count; i++) {
+		list_for_each_safe(node, next, &table->used.lists[i])
+			icmp_flow_free(container_of(node, struct icmp_flow, node));
+	}
+	budget_done(&table->budget);
+	port_lists_done(&table->used);
+	index_done(&table->by_guest);
+	free(table->flows);
+	free(table);
+	return NULL;
 }
 
 int icmp_table_new(struct nat *nat, struct icmp_table **ret_table)
@@ -418,42 +461,25 @@ int icmp_table_new(struct nat *nat, struct icmp_table **ret_table)
 		return -ENOMEM;
 	table->nat = nat;
 	table->capacity = capacity < ICMP_CAPACITY_MOST ? capacity : ICMP_CAPACITY_MOST;
-	list_init(&table->used);
 	list_init(&table->unused);
 	table->flows = calloc(table->capacity, sizeof(*table->flows));
-	if (!table->flows ||
+	if (!table->flows || port_lists_init(&table->used, nat->config.port_capacity) < 0 ||
+	    budget_init(&table->budget, table->capacity, nat->config.port_capacity) < 0 ||
 	    index_init(&table->by_guest, table->capacity, nat->context.random) < 0) {
-		free(table->flows);
-		free(table);
+		icmp_table_free(table);
 		return -ENOMEM;
 	}
+	budget_keep_back(&table->budget);
 	if (nat->config.outbound)
 		icmp_probe(nat);
 	*ret_table = table;
 	return 0;
 }
 
-struct icmp_table *icmp_table_free(struct icmp_table *table)
-{
-	if (!table)
-		return NULL;
-	list_for_each_safe(node, next, &table->used)
-		icmp_flow_free(container_of(node, struct icmp_flow, node));
-	index_done(&table->by_guest);
-	free(table->flows);
-	free(table);
-	return NULL;
-}
-
 void icmp_port_gone(struct nat *nat, uint32_t port)
 {
-	list_for_each_safe(node, next, &nat->shard.icmp->used)
-	{
-		struct icmp_flow *flow = container_of(node, struct icmp_flow, node);
-
-		if (flow->port == port)
-			icmp_flow_free(flow);
-	}
+	list_for_each_safe(node, next, port_lists_of(&nat->shard.icmp->used, port))
+		icmp_flow_free(container_of(node, struct icmp_flow, node));
 }
 
 uint32_t icmp_flow_count(const struct nat *nat)

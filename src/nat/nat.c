@@ -14,6 +14,7 @@
 #include "nat/nat_internal.h"
 #include "nat/tcp.h"
 #include "nat/udp.h"
+#include "wire/frame_fragment.h"
 
 static void nat_input(struct frame_sink *sink, struct frame *frame)
 {
@@ -21,6 +22,12 @@ static void nat_input(struct frame_sink *sink, struct frame *frame)
 
 	if (frame->packet.kind != PACKET_IPV4 || !frame->packet.has_l4) {
 		nat_drop(nat, DROP_UNKNOWN_PROTOCOL);
+		return;
+	}
+	/* One datagram to the host would become one to the world. */
+	if (frame->offload.gso != FRAME_GSO_NONE &&
+	    frame->packet.ip_protocol != PACKET_IP_PROTOCOL_TCP) {
+		nat_drop(nat, DROP_BAD_OFFLOAD);
 		return;
 	}
 	switch (frame->packet.ip_protocol) {
@@ -70,6 +77,20 @@ void nat_push_to_guest(struct nat *nat, struct frame *frame)
 	loop_defer(nat->context.loop, &nat->flush);
 }
 
+static void nat_emit_fragment(void *context, const struct frame *frame)
+{
+	struct frame copy = *frame;
+
+	if (frame->payload == &frame->single)
+		copy.payload = &copy.single;
+	nat_push_to_guest(context, &copy);
+}
+
+bool nat_push_datagram(struct nat *nat, struct frame *frame)
+{
+	return frame_fragment(frame, nat->config.mtu, nat_emit_fragment, nat) > 0;
+}
+
 int nat_new(const struct nat_config *config, const struct nat_context *context,
 	    struct nat **ret_nat)
 {
@@ -82,8 +103,10 @@ int nat_new(const struct nat_config *config, const struct nat_context *context,
 	nat->guest_side.ops = &nat_guest_side_ops;
 	loop_deferred_init(&nat->flush, nat_flush);
 	int status = budget_init(&nat->budget, config->flow_capacity, config->port_capacity);
-	if (status == 0)
+	if (status == 0) {
+		budget_keep_back(&nat->budget);
 		status = forward_table_new(nat, &nat->forwards);
+	}
 	if (status == 0)
 		status = tcp_table_new(nat, &nat->shard.tcp);
 	if (status == 0)

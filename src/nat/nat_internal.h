@@ -6,7 +6,7 @@
  *
  *     nat.c      door, dispatch by protocol        policy.c   may it go there? what is it really?
  *     budget.c   flows per network and per port    forward.c  listeners and their table
- *     tcp_*.c    TCP                               udp.c, icmp.c
+ *     tcp_*.c    TCP                               udp*.c, icmp_*.c
  */
 
 #include <stdbool.h>
@@ -56,6 +56,9 @@ static inline void nat_drop(const struct nat *nat, enum drop_reason reason)
 
 /* Pushes a frame of ours towards the guest and schedules the flush at the end of the batch. */
 void nat_push_to_guest(struct nat *nat, struct frame *frame);
+/* The same for an IPv4 packet of any size: in fragments where it is longer than the MTU (RFC 791
+ * 3.2). Its id must be its own. False: it cannot go (nothing was pushed). */
+bool nat_push_datagram(struct nat *nat, struct frame *frame) MUST_USE;
 
 /*
  * Where a guest's packet to `seen` really goes. Applies "What a guest may reach by default"
@@ -73,7 +76,8 @@ bool policy_resolve(const struct nat *nat, uint8_t protocol, const struct ip_end
  */
 struct ip_endpoint policy_client_seen(const struct nat *nat, const struct ip_endpoint *client);
 
-/* An own forward of that external port, whatever its address; NULL when there is none. */
+/* An own forward of that external port, whatever its address (rather one on IPv4); NULL when there
+ * is none. */
 const struct nat_forward *forward_find_port(const struct nat *nat, uint8_t protocol, uint16_t port);
 
 /* An own forward that listens for that protocol at that host endpoint (an exact or a wildcard

@@ -115,12 +115,17 @@ static bool advance(struct tcp_flow *flow, uint32_t acknowledgement)
 	return !flow->fin_acknowledged || tcp_end_check(flow);
 }
 
-/* True when the window is another than before. */
+/*
+ * True when the window is another than before. What acknowledges more than all before was sent
+ * later than all before, also where it repeats old bytes: RFC 9293's test by sequence number alone
+ * would keep an old window and count it from the new acknowledgement.
+ */
 static bool take_window(struct tcp_flow *flow, const struct tcp_header *header)
 {
 	uint32_t old_window = flow->send_window;
 
-	if (!tcp_seq_before(flow->window_sequence, header->sequence) &&
+	if (!tcp_seq_after(header->acknowledgement, flow->send_unacknowledged) &&
+	    !tcp_seq_before(flow->window_sequence, header->sequence) &&
 	    (flow->window_sequence != header->sequence ||
 	     tcp_seq_after(flow->window_acknowledgement, header->acknowledgement)))
 		return false;

@@ -17,7 +17,7 @@
 #include "nat/tcp_pool.h"
 
 /* Unacknowledged bytes per flow, in both back ends. */
-#define TCP_BACKLOG_CAPACITY (512 * 1024)
+#define TCP_BACKLOG_CAPACITY (UINT32_C(512) << 10)
 #define TCP_BACKLOG_BLOCKS   (TCP_BACKLOG_CAPACITY / TCP_BLOCK_SIZE + 1)
 /* The most that is asked for at once, and the parts that this can have. */
 #define TCP_BACKLOG_GET_MAX 65536

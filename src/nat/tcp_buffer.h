@@ -19,7 +19,7 @@
 #include "wire/frame.h"
 
 /* What the window may promise; with a scale of 2 it still fits into the header field. */
-#define TCP_BUFFER_CAPACITY (248 * 1024)
+#define TCP_BUFFER_CAPACITY (UINT32_C(248) << 10)
 /* Room behind it for windows that scaling rounds up (see tcp_window.c). */
 #define TCP_BUFFER_SLACK 4096
 /* A stretch of capacity and slack touches that many blocks at most. */

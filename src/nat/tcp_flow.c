@@ -5,22 +5,16 @@
 
 #include "nat/tcp_internal.h"
 
-/* Two endpoints of ours, without padding. */
-struct key {
-	uint8_t bytes[2 * (sizeof(struct ip_addr) + 2)];
-};
-
-static struct key make_key(const struct ip_endpoint *guest, const struct ip_endpoint *remote)
+struct tcp_key tcp_key_of(const struct ip_endpoint *guest, const struct ip_endpoint *remote)
 {
 	const struct ip_endpoint *ends[2] = { guest, remote };
-	struct key key;
+	struct tcp_key key = { .bytes = { 0 } };
 	uint8_t *at = key.bytes;
 
 	for (size_t i = 0; i < 2; i++) {
 		memcpy(at, &ends[i]->addr, sizeof(struct ip_addr));
-		at += sizeof(struct ip_addr);
-		memcpy(at, &ends[i]->port, 2);
-		at += 2;
+		memcpy(at + sizeof(struct ip_addr), &ends[i]->port, 2);
+		at += sizeof(struct ip_addr) + 2;
 	}
 	return key;
 }
@@ -43,7 +37,7 @@ static bool match(const void *context, uint32_t entry, const void *key)
 static uint32_t hash_of(const struct tcp_table *table, const struct ip_endpoint *guest,
 			const struct ip_endpoint *remote)
 {
-	struct key key = make_key(guest, remote);
+	struct tcp_key key = tcp_key_of(guest, remote);
 
 	return index_hash(&table->index, key.bytes, sizeof(key.bytes));
 }

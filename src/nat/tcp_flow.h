@@ -177,6 +177,12 @@ static inline uint16_t tcp_mss_of_mtu(const struct nat *nat)
 	return (uint16_t)(nat->config.mtu - 40);
 }
 
+/* The endpoints of a flow in a row, for hashing. */
+struct tcp_key {
+	uint8_t bytes[2 * (sizeof(struct ip_addr) + 2)];
+};
+struct tcp_key tcp_key_of(const struct ip_endpoint *guest, const struct ip_endpoint *remote);
+
 struct tcp_flow *tcp_flow_find(struct tcp_table *table, const struct ip_endpoint *guest,
 			       const struct ip_endpoint *remote);
 

@@ -10,9 +10,7 @@
  */
 #include "nat/tcp_internal.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <string.h>
 
 #include "nat/icmp_flow.h"
 #include "wire/icmp.h"
@@ -26,16 +24,9 @@
 static uint32_t initial_sequence(const struct tcp_table *table, const struct ip_endpoint *guest,
 				 const struct ip_endpoint *remote)
 {
-	uint8_t key[2 * (sizeof(struct ip_addr) + 2)];
-	const struct ip_endpoint *ends[2] = { guest, remote };
-	uint8_t *at = key;
+	struct tcp_key key = tcp_key_of(guest, remote);
 
-	for (size_t i = 0; i < 2; i++) {
-		memcpy(at, &ends[i]->addr, sizeof(struct ip_addr));
-		memcpy(at + sizeof(struct ip_addr), &ends[i]->port, 2);
-		at += sizeof(struct ip_addr) + 2;
-	}
-	return (uint32_t)siphash(&table->initial_key, key, sizeof(key)) +
+	return (uint32_t)siphash(&table->initial_key, key.bytes, sizeof(key.bytes)) +
 	       (uint32_t)(nat_now(table->nat) / (4 * NS_PER_US));
 }
 

@@ -114,6 +114,8 @@ static bool take_fin(struct tcp_flow *flow)
 	}
 	flow->up_finished = true;
 	flow->receive_next++;
+	/* What a confused guest sent from behind its FIN is nobody's. */
+	tcp_buffer_clear(&flow->buffer, &flow->table->pool);
 	tcp_output_ack(flow);
 	return tcp_end_check(flow);
 }

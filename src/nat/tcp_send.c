@@ -60,8 +60,8 @@ static size_t frame_payload(const struct tcp_flow *flow, uint32_t usable)
 		return 0;
 	if (segments == 0) {
 		/* Something must be sent, since the port says "ready" only after it said 0. */
-		size_t most = room > 2 * TCP_SEGMENT_OVERHEAD ? room - TCP_SEGMENT_OVERHEAD
-							      : TCP_SEGMENT_OVERHEAD;
+		size_t most = room > (size_t)2 * TCP_SEGMENT_OVERHEAD ? room - TCP_SEGMENT_OVERHEAD
+								      : TCP_SEGMENT_OVERHEAD;
 
 		return size < most ? size : most;
 	}

@@ -45,7 +45,9 @@ static void run_work(struct loop_deferred *deferred)
 		if (result == TCP_SEND_ENDED)
 			continue;
 		if (result == TCP_SEND_MORE) {
-			list_append(&table->work, node);
+			/* Linked again already where the port failed meanwhile. */
+			if (!list_is_linked(node))
+				list_append(&table->work, node);
 			continue;
 		}
 		flow->send_wanted = false;
@@ -103,7 +105,7 @@ struct tcp_table *tcp_table_free(struct tcp_table *table)
 {
 	if (!table)
 		return NULL;
-	for (uint32_t i = 0; i < table->touched; i++)
+	for (uint32_t i = 0; table->flows && i < table->touched; i++)
 		if (table->flows[i].phase != TCP_PHASE_FREE)
 			tcp_end_silent(&table->flows[i]);
 	loop_deferred_cancel(&table->deferred);

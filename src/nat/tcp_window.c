@@ -19,14 +19,11 @@ static uint32_t step(const struct tcp_flow *flow)
 	return segment < half ? segment : half;
 }
 
-/* How far the buffer allows. */
+/* How far the buffer's capacity goes; before receive_next once the slack is in use. */
 static uint32_t limit(const struct tcp_flow *flow)
 {
-	size_t size = tcp_buffer_size(&flow->buffer);
-
-	if (size >= flow->receive_capacity)
-		return flow->receive_next;
-	return flow->receive_next + (flow->receive_capacity - (uint32_t)size);
+	return flow->receive_next - (uint32_t)tcp_buffer_size(&flow->buffer) +
+	       flow->receive_capacity;
 }
 
 /* By how much the edge could move right; 0 when the promise is ahead of the buffer already. */

@@ -19,17 +19,6 @@
 #include "nat/icmp_flow.h"
 #include "nat/udp_table.h"
 #include "wire/icmp.h"
-#include "wire/udp.h"
-
-/* Tells the guest with the datagram itself as quote. */
-static void udp_refuse(struct nat *nat, const struct frame *frame, uint8_t code)
-{
-	const struct packet *packet = &frame->packet;
-
-	icmp_send_error(nat, &nat->config.addr, &packet->ip_source, &packet->ip_destination,
-			PACKET_IP_PROTOCOL_UDP, ICMP_TYPE_UNREACHABLE, code, 0,
-			frame->header + packet->l4_offset, UDP_HEADER_SIZE);
-}
 
 /* The socket that a first datagram to the outside leaves by: a forward's, or the mapping's own. */
 static struct host_socket *udp_outside_socket(struct udp_mapping *mapping)
@@ -52,13 +41,29 @@ static struct host_socket *udp_outside_socket(struct udp_mapping *mapping)
 	return NULL;
 }
 
+/* The first datagram to a destination. */
+static struct udp_peer *udp_peer_add(struct udp_mapping *mapping, const struct ip_endpoint *seen,
+				     const struct ip_endpoint *real)
+{
+	const struct ip_addr no_local = {};
+	struct host_socket *via = udp_outside_socket(mapping);
+
+	if (!via)
+		return NULL;
+	/* The same remote by another name (the gateway for a host address): the newer name counts,
+	 * since an answer can show only one. */
+	struct udp_peer *other = udp_peer_by_real(mapping->nat->shard.udp, via, real, &no_local);
+	if (other)
+		udp_peer_free(other);
+	return udp_peer_new(mapping, via, seen, real, &no_local);
+}
+
 static struct udp_peer *udp_peer_towards(struct nat *nat, const struct frame *frame,
 					 const struct ip_endpoint *guest,
 					 const struct ip_endpoint *seen)
 {
 	struct udp_table *table = nat->shard.udp;
 	struct udp_peer *peer = udp_peer_by_seen(table, guest, seen);
-	const struct ip_addr no_local = {};
 	enum drop_reason reason;
 	struct ip_endpoint real;
 
@@ -66,7 +71,7 @@ static struct udp_peer *udp_peer_towards(struct nat *nat, const struct frame *fr
 		return peer;
 	if (!policy_resolve(nat, NAT_PROTOCOL_UDP, seen, &real, &reason)) {
 		nat_drop(nat, reason);
-		udp_refuse(nat, frame, ICMP_CODE_ADMIN_PROHIBITED);
+		icmp_refuse(nat, frame, ICMP_CODE_ADMIN_PROHIBITED, 0);
 		return NULL;
 	}
 	if (!ip_addr_is_v4(&real.addr)) { /* a hairpin to a forward on IPv6 alone */
@@ -78,35 +83,38 @@ static struct udp_peer *udp_peer_towards(struct nat *nat, const struct frame *fr
 		mapping = udp_mapping_new(table, guest, frame->port);
 	if (!mapping)
 		return NULL;
-	struct host_socket *via = udp_outside_socket(mapping);
-	if (!via)
-		return NULL;
-	/* The same remote by another name (the gateway for a host address): the newer name counts,
-	 * since an answer can show only one. */
-	struct udp_peer *other = udp_peer_by_real(table, via, &real, &no_local);
-	if (other)
-		udp_peer_free(other);
-	return udp_peer_new(mapping, via, seen, &real, &no_local);
+	peer = udp_peer_add(mapping, seen, &real);
+	if (!peer)
+		udp_mapping_free_bare(mapping);
+	return peer;
 }
 
-static void udp_send_failed(struct nat *nat, const struct frame *frame, int error)
+static void udp_send_failed(struct nat *nat, struct udp_peer *peer, const struct frame *frame,
+			    int error)
 {
+	uint32_t mtu;
+
 	switch (error) {
 	case EAGAIN:
 	case ENOBUFS:
 		nat_drop(nat, DROP_SOCKET_FULL);
 		return;
 	case ENETUNREACH:
-		udp_refuse(nat, frame, ICMP_CODE_NET_UNREACHABLE);
+		icmp_refuse(nat, frame, ICMP_CODE_NET_UNREACHABLE, 0);
 		break;
 	case EHOSTUNREACH:
-		udp_refuse(nat, frame, ICMP_CODE_HOST_UNREACHABLE);
+		icmp_refuse(nat, frame, ICMP_CODE_HOST_UNREACHABLE, 0);
 		break;
 	case EACCES:
 	case EPERM:
-		udp_refuse(nat, frame, ICMP_CODE_ADMIN_PROHIBITED);
+		icmp_refuse(nat, frame, ICMP_CODE_ADMIN_PROHIBITED, 0);
 		break;
-	default: /* EMSGSIZE: the error queue has the path's MTU */
+	case EMSGSIZE: /* RFC 1191 4 */
+		mtu = udp_drain_errors(nat, peer->via);
+		if (mtu > 0)
+			icmp_refuse(nat, frame, ICMP_CODE_FRAGMENTATION_NEEDED, mtu);
+		break;
+	default:
 		break;
 	}
 	nat_drop(nat, DROP_SOCKET_ERROR);
@@ -131,7 +139,7 @@ void udp_input(struct nat *nat, struct frame *frame)
 	const struct host_datagram datagram = {
 		.remote = peer->real,
 		.local = peer->local,
-		.ttl = (uint8_t)(packet->ip_ttl - 1),
+		.ttl = (uint8_t)(packet->ip_ttl > 0 ? packet->ip_ttl - 1 : 0),
 		.tos = packet->ip_tos,
 		.dont_fragment = packet->ip_dont_fragment,
 		.size = frame->payload_size,
@@ -144,5 +152,5 @@ void udp_input(struct nat *nat, struct frame *frame)
 	ssize_t sent = host_call(nat->context.host, udp_send, peer->via, &datagram, frame->payload,
 				 frame->payload_count);
 	if (sent < 0)
-		udp_send_failed(nat, frame, (int)-sent);
+		udp_send_failed(nat, peer, frame, (int)-sent);
 }

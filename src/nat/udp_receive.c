@@ -11,7 +11,6 @@
 #include "nat/icmp_flow.h"
 #include "nat/udp.h"
 #include "nat/udp_table.h"
-#include "wire/frame_fragment.h"
 #include "wire/icmp.h"
 #include "wire/packet_build.h"
 #include "wire/udp.h"
@@ -19,21 +18,14 @@
 
 /* Datagrams taken from one socket before others get their turn. */
 #define UDP_RECEIVE_BATCH 64
+#define UDP_ERRORS_MOST	  1024
+/* By so much an IPv6 header is longer than an IPv4 header. */
+#define UDP_IPV6_HEADER_MORE 20
 /* Ports tried for a client whose own port another client of the same address has. */
 #define UDP_PORT_TRIES 32
 #define UDP_PORT_FIRST 1024
 
 /* --- towards the guest -------------------------------------------------------------------- */
-
-static void udp_emit_fragment(void *context, const struct frame *frame)
-{
-	struct nat *nat = context;
-	struct frame copy = *frame;
-
-	if (frame->payload == &frame->single)
-		copy.payload = &copy.single;
-	nat_push_to_guest(nat, &copy);
-}
 
 static void udp_deliver(struct udp_peer *peer, const struct host_datagram *datagram, size_t size)
 {
@@ -50,11 +42,8 @@ static void udp_deliver(struct udp_peer *peer, const struct host_datagram *datag
 	struct frame frame;
 
 	if (datagram->size > size ||
-	    !packet_build_udp(&frame, &link, &peer->seen, &mapping->guest, &payload, 1)) {
-		nat_drop(nat, DROP_LONG_FRAME);
-		return;
-	}
-	if (frame_fragment(&frame, nat->config.mtu, udp_emit_fragment, nat) == 0)
+	    !packet_build_udp(&frame, &link, &peer->seen, &mapping->guest, &payload, 1) ||
+	    !nat_push_datagram(nat, &frame))
 		nat_drop(nat, DROP_LONG_FRAME);
 }
 
@@ -73,13 +62,14 @@ static struct udp_peer *udp_peer_from_outside(struct udp_mapping *mapping,
 	struct udp_peer *peer =
 		udp_peer_by_real(table, &mapping->socket, &datagram->remote, &no_local);
 
-	if (peer)
+	bool allowed = udp_is_peer_allowed(mapping, &datagram->remote.addr);
+	if (peer && (allowed || !udp_peer_is_stale(peer)))
 		return peer;
-	if (!udp_is_peer_allowed(mapping, &datagram->remote.addr)) {
+	if (!allowed) {
 		nat_drop(mapping->nat, DROP_UDP_PEER);
 		return NULL;
 	}
-	struct ip_endpoint seen = datagram->remote;
+	struct ip_endpoint seen = policy_client_seen(mapping->nat, &datagram->remote);
 	struct udp_peer *same = udp_peer_by_addr(mapping, &datagram->remote.addr);
 	if (same) /* the address the guest knows it by */
 		seen.addr = same->seen.addr;
@@ -107,13 +97,21 @@ static void udp_answer(struct udp_mapping *mapping, const struct host_datagram *
 
 /* --- clients of a forward ----------------------------------------------------------------- */
 
+/* Ports at which the gateway itself answers guests (DNS, DHCP): an answer to a client that is seen
+ * there would not come back to it. */
+static bool udp_is_of_gateway(const struct nat *nat, const struct ip_endpoint *seen)
+{
+	return ip_addr_equal(&seen->addr, &nat->config.addr) &&
+	       (seen->port == UDP_PORT_DNS || seen->port == UDP_PORT_DHCP);
+}
+
 static bool udp_choose_seen(struct nat *nat, const struct ip_endpoint *guest,
 			    struct ip_endpoint *seen)
 {
 	struct udp_table *table = nat->shard.udp;
 
 	for (unsigned try = 0; try < UDP_PORT_TRIES; try++) {
-		if (!udp_peer_by_seen(table, guest, seen))
+		if (!udp_is_of_gateway(nat, seen) && !udp_peer_by_seen(table, guest, seen))
 			return true;
 		seen->port = (uint16_t)(UDP_PORT_FIRST +
 					random_below(nat->context.random, 65536 - UDP_PORT_FIRST));
@@ -134,6 +132,10 @@ static struct udp_peer *udp_peer_from_client(struct nat *nat, const struct nat_f
 		peer = udp_peer_by_real(table, socket, &datagram->remote, &no_local);
 	if (peer)
 		return peer;
+	if (datagram->remote.port == 0) { /* nobody could answer it */
+		nat_drop(nat, DROP_BAD_L4_HEADER);
+		return NULL;
+	}
 	struct ip_endpoint seen = policy_client_seen(nat, &datagram->remote);
 	struct udp_mapping *mapping = udp_mapping_find(table, &forward->internal);
 
@@ -141,27 +143,39 @@ static struct udp_peer *udp_peer_from_client(struct nat *nat, const struct nat_f
 		mapping = udp_mapping_new(table, &forward->internal, FRAME_PORT_NONE);
 	if (!mapping)
 		return NULL;
-	if (!udp_choose_seen(nat, &forward->internal, &seen)) {
+	if (udp_choose_seen(nat, &forward->internal, &seen))
+		peer = udp_peer_new(mapping, socket, &seen, &datagram->remote, &datagram->local);
+	else
 		nat_drop(nat, DROP_UDP_PEER_LIMIT);
-		return NULL;
-	}
-	return udp_peer_new(mapping, socket, &seen, &datagram->remote, &datagram->local);
+	if (!peer)
+		udp_mapping_free_bare(mapping);
+	return peer;
 }
 
 /* --- errors ------------------------------------------------------------------------------- */
 
-/* ICMPv4 type and code of an error that the local kernel found. */
-static bool udp_local_error(int error, uint8_t *ret_code)
+/* What an error says, as ICMPv4. False: nothing that a guest can be told. */
+static bool udp_translate_error(struct host_icmp_error *error)
 {
-	switch (error) {
-	case EMSGSIZE:
-		*ret_code = ICMP_CODE_FRAGMENTATION_NEEDED;
+	if (ip_addr_is_v4(&error->origin))
+		return true;
+	error->type = ICMP_TYPE_UNREACHABLE;
+	switch (error->error) {
+	case ECONNREFUSED:
+		error->code = ICMP_CODE_PORT_UNREACHABLE;
 		return true;
 	case EHOSTUNREACH:
-		*ret_code = ICMP_CODE_HOST_UNREACHABLE;
+		error->code = ICMP_CODE_HOST_UNREACHABLE;
 		return true;
 	case ENETUNREACH:
-		*ret_code = ICMP_CODE_NET_UNREACHABLE;
+		error->code = ICMP_CODE_NET_UNREACHABLE;
+		return true;
+	case EACCES:
+		error->code = ICMP_CODE_ADMIN_PROHIBITED;
+		return true;
+	case EMSGSIZE: /* the guest's header is shorter */
+		error->code = ICMP_CODE_FRAGMENTATION_NEEDED;
+		error->mtu -= error->mtu > UDP_IPV6_HEADER_MORE ? UDP_IPV6_HEADER_MORE : 0;
 		return true;
 	default:
 		return false;
@@ -169,7 +183,7 @@ static bool udp_local_error(int error, uint8_t *ret_code)
 }
 
 /* Rebuilds the guest's UDP header and what came back of its payload. */
-static void udp_report_error(struct udp_peer *peer, const struct host_icmp_error *error,
+static void udp_report_error(const struct udp_peer *peer, const struct host_icmp_error *error,
 			     size_t size)
 {
 	struct nat *nat = peer->mapping->nat;
@@ -181,64 +195,56 @@ static void udp_report_error(struct udp_peer *peer, const struct host_icmp_error
 		.destination_port = peer->seen.port,
 		.size = (uint16_t)(UDP_HEADER_SIZE + error->payload_size),
 	};
-	struct ip_addr origin = error->origin;
-	uint8_t type = error->type;
-	uint8_t code = error->code;
+	struct host_icmp_error told = *error;
 
-	if (!ip_addr_is_v4(&origin)) {
-		if (origin.family != IP_FAMILY_NONE || !udp_local_error(error->error, &code))
-			return;
-		type = ICMP_TYPE_UNREACHABLE;
-	}
-	/* The host answers for itself under the name the guest knows. */
-	if (ip_addr_equal(&origin, &peer->real.addr))
-		origin = peer->seen.addr;
-	else if (!ip_addr_is_v4(&origin) || host_call(nat->context.host, is_local, &origin))
-		origin = nat->config.addr;
+	if (!udp_translate_error(&told))
+		return;
+	struct ip_addr origin =
+		icmp_error_origin(nat, &told.origin, &peer->real.addr, &peer->seen.addr);
 	udp_build(&writer, &header);
 	writer_bytes(&writer, table->buffer,
 		     size < writer_left(&writer) ? size : writer_left(&writer));
 	icmp_send_error(nat, &origin, &peer->mapping->guest.addr, &peer->seen.addr,
-			PACKET_IP_PROTOCOL_UDP, type, code, error->mtu, quote, writer.position);
+			PACKET_IP_PROTOCOL_UDP, told.type, told.code, told.mtu, quote,
+			writer.position);
 }
 
 /* The peer an error is about: errors do not say which address the datagram left from. */
-static struct udp_peer *udp_peer_of_error(struct nat *nat, const struct host_socket *socket,
-					  struct udp_mapping *mapping,
+static struct udp_peer *udp_peer_of_error(struct udp_table *table, const struct host_socket *socket,
 					  const struct ip_endpoint *remote)
 {
 	const struct ip_addr no_local = {};
-	struct udp_peer *peer = udp_peer_by_real(nat->shard.udp, socket, remote, &no_local);
+	struct udp_peer *peer = udp_peer_by_real(table, socket, remote, &no_local);
 
-	if (peer || !mapping)
-		return peer;
-	list_for_each_safe(node, next, &mapping->peers)
-	{
-		peer = container_of(node, struct udp_peer, node);
-		if (peer->via == socket && ip_endpoint_equal(&peer->real, remote))
-			return peer;
-	}
-	return NULL;
+	return peer ? peer : udp_peer_by_real(table, socket, remote, NULL);
 }
 
-static void udp_drain_errors(struct nat *nat, struct host_socket *socket,
-			     struct udp_mapping *mapping)
+uint32_t udp_drain_errors(struct nat *nat, struct host_socket *socket)
 {
 	struct udp_table *table = nat->shard.udp;
+	uint32_t local_mtu = 0;
 
-	for (unsigned i = 0; i < UDP_RECEIVE_BATCH; i++) {
+	/* Edge-triggered: all of them, but a host that makes them as fast as we take them has to
+	 * wait for the next. */
+	for (unsigned i = 0; i < UDP_ERRORS_MOST; i++) {
 		struct host_icmp_error error;
 		int status = host_call(nat->context.host, error_receive, socket, &error, NULL,
 				       table->buffer, sizeof(table->buffer));
 
 		if (status < 0)
-			return;
-		struct udp_peer *peer = udp_peer_of_error(nat, socket, mapping, &error.remote);
+			break;
+		if (error.origin.family == IP_FAMILY_NONE) {
+			if (error.error == EMSGSIZE)
+				local_mtu = error.mtu;
+			continue;
+		}
+		const struct udp_peer *peer = udp_peer_of_error(table, socket, &error.remote);
 		size_t size = error.payload_size < sizeof(table->buffer) ? error.payload_size
 									 : sizeof(table->buffer);
 		if (peer)
 			udp_report_error(peer, &error, size);
 	}
+	return local_mtu;
 }
 
 /* --- sockets ------------------------------------------------------------------------------ */
@@ -256,17 +262,23 @@ static ssize_t udp_take(struct nat *nat, struct host_socket *socket,
 
 static void udp_mapping_receive(struct udp_mapping *mapping)
 {
+	bool any = false;
+
 	for (unsigned i = 0; i < UDP_RECEIVE_BATCH; i++) {
 		struct host_datagram datagram;
 		ssize_t size = udp_take(mapping->nat, &mapping->socket, &datagram);
 
 		if (size == -EAGAIN)
 			return;
-		if (size >= 0)
-			udp_answer(mapping, &datagram, (size_t)size);
+		if (size < 0)
+			continue;
+		any = true;
+		udp_answer(mapping, &datagram, (size_t)size);
 	}
-	/* Edge-triggered: nobody tells us again of what is left. */
-	loop_defer(mapping->nat->context.loop, &mapping->more);
+	/* Edge-triggered: nobody tells us again of what is left. Nothing but errors is a socket that
+	 * is broken, which must not make us spin. */
+	if (any)
+		loop_defer(mapping->nat->context.loop, &mapping->more);
 }
 
 void udp_mapping_more(struct loop_deferred *deferred)
@@ -279,7 +291,7 @@ void udp_mapping_ready(struct host_socket *socket, uint32_t events)
 	struct udp_mapping *mapping = container_of(socket, struct udp_mapping, socket);
 
 	if (events & EPOLLERR)
-		udp_drain_errors(mapping->nat, socket, mapping);
+		(void)udp_drain_errors(mapping->nat, socket); /* told when it was sent */
 	if (events & EPOLLIN)
 		udp_mapping_receive(mapping);
 }
@@ -287,8 +299,10 @@ void udp_mapping_ready(struct host_socket *socket, uint32_t events)
 bool udp_forward_ready(struct nat *nat, const struct nat_forward *forward,
 		       struct host_socket *socket, uint32_t events)
 {
+	bool any = false;
+
 	if (events & EPOLLERR)
-		udp_drain_errors(nat, socket, udp_mapping_find(nat->shard.udp, &forward->internal));
+		(void)udp_drain_errors(nat, socket); /* told when it was sent */
 	for (unsigned i = 0; i < UDP_RECEIVE_BATCH; i++) {
 		struct host_datagram datagram;
 		ssize_t size = udp_take(nat, socket, &datagram);
@@ -297,6 +311,7 @@ bool udp_forward_ready(struct nat *nat, const struct nat_forward *forward,
 			return false;
 		if (size < 0)
 			continue;
+		any = true;
 		struct udp_peer *peer = udp_peer_from_client(nat, forward, socket, &datagram);
 		if (!peer)
 			continue;
@@ -304,5 +319,5 @@ bool udp_forward_ready(struct nat *nat, const struct nat_forward *forward,
 		udp_mapping_touch(peer->mapping, nat_now(nat));
 		udp_deliver(peer, &datagram, (size_t)size);
 	}
-	return true;
+	return any;
 }

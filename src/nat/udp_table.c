@@ -45,18 +45,18 @@ static uint32_t udp_hash_seen(const struct udp_table *table, const struct udp_se
 struct udp_real_key {
 	const struct host_socket *via;
 	const struct ip_endpoint *real;
-	const struct ip_addr *local;
+	const struct ip_addr *local; /* NULL = any */
 };
 
+/* Without `local`, which an error does not name. */
 static uint32_t udp_hash_real(const struct udp_table *table, const struct udp_real_key *of)
 {
-	uint8_t key[sizeof(of->via) + UDP_ENDPOINT_SIZE + sizeof(struct ip_addr)];
+	uint8_t key[sizeof(of->via) + UDP_ENDPOINT_SIZE];
 	size_t size = sizeof(of->via);
 
 	memcpy(key, &of->via, sizeof(of->via));
 	size += udp_key_endpoint(key + size, of->real);
-	memcpy(key + size, of->local, sizeof(*of->local));
-	return index_hash(&table->by_real, key, size + sizeof(*of->local));
+	return index_hash(&table->by_real, key, size);
 }
 
 static bool udp_match_guest(const void *context, uint32_t entry, const void *key)
@@ -83,7 +83,7 @@ static bool udp_match_real(const void *context, uint32_t entry, const void *key)
 	const struct udp_real_key *of = key;
 
 	return peer->via == of->via && ip_endpoint_equal(&peer->real, of->real) &&
-	       ip_addr_equal(&peer->local, of->local);
+	       (!of->local || ip_addr_equal(&peer->local, of->local));
 }
 
 /* --- peers -------------------------------------------------------------------------------- */
@@ -108,29 +108,47 @@ struct udp_peer *udp_peer_by_real(struct udp_table *table, const struct host_soc
 	return entry == INDEX_NONE ? NULL : &table->peers[entry];
 }
 
+bool udp_peer_is_stale(const struct udp_peer *peer)
+{
+	return nat_now(peer->mapping->nat) - peer->last_ns >= UDP_IDLE_NS;
+}
+
 struct udp_peer *udp_peer_by_addr(const struct udp_mapping *mapping, const struct ip_addr *addr)
 {
-	list_for_each_safe(node, next, &mapping->peers)
+	list_for_each_safe(node, next, &mapping->own.list)
 	{
 		struct udp_peer *peer = container_of(node, struct udp_peer, node);
 
-		if (peer->via == &mapping->socket && ip_addr_equal(&peer->real.addr, addr))
+		if (ip_addr_equal(&peer->real.addr, addr) && !udp_peer_is_stale(peer))
 			return peer;
 	}
 	return NULL;
 }
 
-static bool udp_peer_is_left(const struct udp_table *table)
+static struct udp_peers *udp_peers_by(struct udp_mapping *mapping, const struct host_socket *via)
 {
-	return table->peer_fresh < table->peer_capacity || !list_is_empty(&table->peer_unused);
+	return via == &mapping->socket ? &mapping->own : &mapping->forwarded;
 }
 
-/* There must be one. */
+static uint32_t udp_peer_count(const struct udp_mapping *mapping)
+{
+	return mapping->own.count + mapping->forwarded.count;
+}
+
+static struct udp_peer *udp_peer_oldest(const struct udp_peers *peers)
+{
+	struct list *first = list_first(&peers->list);
+
+	return first ? container_of(first, struct udp_peer, node) : NULL;
+}
+
+/* There is one: the budget of extra peers and one for each mapping are what the table holds. */
 static struct udp_peer *udp_peer_take(struct udp_table *table)
 {
 	struct list *node = list_first(&table->peer_unused);
 
 	if (!node) {
+		assert(table->peer_fresh < table->peer_capacity);
 		node = &table->peers[table->peer_fresh++].node;
 		list_init(node);
 	}
@@ -155,38 +173,43 @@ void udp_peer_free(struct udp_peer *peer)
 	index_remove(&table->by_real, udp_hash_real(table, &real), entry);
 	list_remove(&peer->node);
 	list_prepend(&table->peer_unused, &peer->node);
-	mapping->peer_count--;
+	udp_peers_by(mapping, peer->via)->count--;
+	if (udp_peer_count(mapping) > 0)
+		budget_give(&table->peer_extra, mapping->budget_port);
 }
 
 void udp_peer_touch(struct udp_peer *peer, uint64_t now_ns)
 {
 	peer->last_ns = now_ns;
 	list_remove(&peer->node);
-	list_append(&peer->mapping->peers, &peer->node);
+	list_append(&udp_peers_by(peer->mapping, peer->via)->list, &peer->node);
 }
 
-/* Makes room: what is idle for long goes first, then the oldest where a bound is reached. */
-static bool udp_peer_make_room(struct udp_mapping *mapping, bool own)
+static bool udp_peer_charge(struct udp_mapping *mapping)
 {
-	struct udp_table *table = mapping->nat->shard.udp;
-	uint64_t now_ns = nat_now(mapping->nat);
-	uint32_t most = own ? UDP_PEERS_OWN : UDP_PEERS_FORWARD;
+	return udp_peer_count(mapping) == 0 ||
+	       budget_take(&mapping->nat->shard.udp->peer_extra, mapping->budget_port);
+}
 
-	while (!list_is_empty(&mapping->peers)) {
-		struct udp_peer *oldest =
-			container_of(list_first(&mapping->peers), struct udp_peer, node);
+/* Makes room for one more among `peers`, and charges for it. */
+static bool udp_peer_make_room(struct udp_mapping *mapping, struct udp_peers *peers)
+{
+	uint32_t most = peers == &mapping->own ? UDP_PEERS_OWN : UDP_PEERS_FORWARD;
+	struct udp_peer *oldest = udp_peer_oldest(peers);
 
-		if (now_ns - oldest->last_ns >= UDP_IDLE_NS) {
-			udp_peer_free(oldest);
-		} else if (mapping->peer_count >= most || !udp_peer_is_left(table)) {
-			nat_drop(mapping->nat, DROP_UDP_PEER_LIMIT);
-			udp_peer_free(oldest);
-			return true;
-		} else {
-			return true;
-		}
+	while (oldest && udp_peer_is_stale(oldest)) {
+		udp_peer_free(oldest);
+		oldest = udp_peer_oldest(peers);
 	}
-	return udp_peer_is_left(table);
+	if (peers->count < most && udp_peer_charge(mapping))
+		return true;
+	if (!oldest) /* it has peers, but only of the other kind */
+		oldest = udp_peer_oldest(peers == &mapping->own ? &mapping->forwarded
+								: &mapping->own);
+	nat_drop(mapping->nat, DROP_UDP_PEER_LIMIT);
+	udp_peer_free(oldest);
+	/* Fails where the port has more than its share, which others want now. */
+	return udp_peer_charge(mapping);
 }
 
 struct udp_peer *udp_peer_new(struct udp_mapping *mapping, struct host_socket *via,
@@ -194,8 +217,9 @@ struct udp_peer *udp_peer_new(struct udp_mapping *mapping, struct host_socket *v
 			      const struct ip_addr *local)
 {
 	struct udp_table *table = mapping->nat->shard.udp;
+	struct udp_peers *peers = udp_peers_by(mapping, via);
 
-	if (!udp_peer_make_room(mapping, via == &mapping->socket)) {
+	if (!udp_peer_make_room(mapping, peers)) {
 		nat_drop(mapping->nat, DROP_UDP_PEER_LIMIT);
 		return NULL;
 	}
@@ -214,8 +238,8 @@ struct udp_peer *udp_peer_new(struct udp_mapping *mapping, struct host_socket *v
 	bool ok = index_insert(&table->by_seen, udp_hash_seen(table, &seen_key), entry) &&
 		  index_insert(&table->by_real, udp_hash_real(table, &real_key), entry);
 	assert(ok);
-	list_append(&mapping->peers, &peer->node);
-	mapping->peer_count++;
+	list_append(&peers->list, &peer->node);
+	peers->count++;
 	return peer;
 }
 
@@ -232,10 +256,10 @@ struct udp_mapping *udp_mapping_find(struct udp_table *table, const struct ip_en
 /* One question on port 53, answered or not: it will not come back to this port. */
 static bool udp_mapping_is_question(const struct udp_mapping *mapping)
 {
-	if (mapping->peer_count != 1 || mapping->sent > 1 || mapping->received > 1)
-		return false;
-	struct udp_peer *only = container_of(list_first(&mapping->peers), struct udp_peer, node);
-	return only->via == &mapping->socket && only->seen.port == UDP_PORT_DNS;
+	const struct udp_peer *only = udp_peer_oldest(&mapping->own);
+
+	return only && only->seen.port == UDP_PORT_DNS && mapping->own.count == 1 &&
+	       mapping->forwarded.count == 0 && mapping->sent <= 1 && mapping->received <= 1;
 }
 
 void udp_mapping_touch(struct udp_mapping *mapping, uint64_t now_ns)
@@ -245,7 +269,7 @@ void udp_mapping_touch(struct udp_mapping *mapping, uint64_t now_ns)
 
 	mapping->last_ns = now_ns;
 	list_remove(&mapping->idle);
-	list_append(&table->mapping_idle, &mapping->idle);
+	list_append(port_lists_of(&table->mapping_idle, mapping->budget_port), &mapping->idle);
 	timer_set(nat_timers(mapping->nat), &mapping->expiry, now_ns + lasts);
 }
 
@@ -258,13 +282,14 @@ static void udp_mapping_expired(struct timer *timer, uint64_t now_ns)
 /* A guest that fills its share loses the mapping it used longest ago, if that rests. */
 static bool udp_mapping_evict(struct udp_table *table, uint32_t port)
 {
-	struct list *first = list_first(&table->mapping_idle);
+	struct list *first = list_first(port_lists_of(&table->mapping_idle, port));
 
 	if (!first)
 		return false;
 	struct udp_mapping *oldest = container_of(first, struct udp_mapping, idle);
-	if (oldest->budget_port != port || nat_now(table->nat) - oldest->last_ns < UDP_QUESTION_NS)
+	if (nat_now(table->nat) - oldest->last_ns < UDP_QUESTION_NS)
 		return false;
+	nat_drop(table->nat, DROP_FLOW_LIMIT);
 	udp_mapping_free(oldest);
 	return true;
 }
@@ -275,7 +300,8 @@ static void udp_mapping_init(struct udp_table *table, struct udp_mapping *mappin
 	host_socket_init(&mapping->socket, udp_mapping_ready);
 	timer_init(&mapping->expiry, udp_mapping_expired);
 	loop_deferred_init(&mapping->more, udp_mapping_more);
-	list_init(&mapping->peers);
+	list_init(&mapping->own.list);
+	list_init(&mapping->forwarded.list);
 	list_init(&mapping->idle);
 }
 
@@ -299,9 +325,12 @@ struct udp_mapping *udp_mapping_new(struct udp_table *table, const struct ip_end
 {
 	struct nat *nat = table->nat;
 
-	if (nat->draining ||
-	    (!budget_take(&nat->budget, port) &&
-	     (!udp_mapping_evict(table, port) || !budget_take(&nat->budget, port)))) {
+	if (nat->draining) {
+		nat_drop(nat, DROP_NAT_OFF);
+		return NULL;
+	}
+	if (!budget_take(&nat->budget, port) &&
+	    (!udp_mapping_evict(table, port) || !budget_take(&nat->budget, port))) {
 		nat_drop(nat, DROP_FLOW_LIMIT);
 		return NULL;
 	}
@@ -319,13 +348,19 @@ struct udp_mapping *udp_mapping_new(struct udp_table *table, const struct ip_end
 	return mapping;
 }
 
+static void udp_peers_free(struct udp_peers *peers)
+{
+	list_for_each_safe(node, next, &peers->list)
+		udp_peer_free(container_of(node, struct udp_peer, node));
+}
+
 void udp_mapping_free(struct udp_mapping *mapping)
 {
 	struct nat *nat = mapping->nat;
 	struct udp_table *table = nat->shard.udp;
 
-	list_for_each_safe(node, next, &mapping->peers)
-		udp_peer_free(container_of(node, struct udp_peer, node));
+	udp_peers_free(&mapping->own);
+	udp_peers_free(&mapping->forwarded);
 	loop_deferred_cancel(&mapping->more);
 	timer_clear(nat_timers(nat), &mapping->expiry);
 	host_call(nat->context.host, close, &mapping->socket);
@@ -335,6 +370,12 @@ void udp_mapping_free(struct udp_mapping *mapping)
 	list_remove(&mapping->idle);
 	list_prepend(&table->mapping_unused, &mapping->idle);
 	table->mapping_count--;
+}
+
+void udp_mapping_free_bare(struct udp_mapping *mapping)
+{
+	if (mapping->socket.fd < 0 && udp_peer_count(mapping) == 0)
+		udp_mapping_free(mapping);
 }
 
 /* --- the table ---------------------------------------------------------------------------- */
@@ -352,28 +393,49 @@ int udp_table_new(struct nat *nat, struct udp_table **ret_table)
 	table->mappings = calloc(table->mapping_capacity, sizeof(*table->mappings));
 	table->peers = calloc(table->peer_capacity, sizeof(*table->peers));
 	list_init(&table->mapping_unused);
-	list_init(&table->mapping_idle);
 	list_init(&table->peer_unused);
 	if (!table->mappings || !table->peers ||
+	    port_lists_init(&table->mapping_idle, nat->config.port_capacity) < 0 ||
+	    budget_init(&table->peer_extra, table->peer_capacity - table->mapping_capacity,
+			nat->config.port_capacity) < 0 ||
 	    index_init(&table->by_guest, table->mapping_capacity, random) < 0 ||
 	    index_init(&table->by_seen, table->peer_capacity, random) < 0 ||
 	    index_init(&table->by_real, table->peer_capacity, random) < 0) {
 		udp_table_free(table);
 		return -ENOMEM;
 	}
+	budget_keep_back(&table->peer_extra);
 	*ret_table = table;
 	return 0;
+}
+
+/* The body may free that mapping. */
+static void udp_mapping_each(struct udp_table *table,
+			     void (*visit)(struct udp_mapping *mapping, const void *context),
+			     const void *context)
+{
+	for (uint32_t i = 0; i < table->mapping_idle.count; i++) {
+		list_for_each_safe(node, next, &table->mapping_idle.lists[i])
+			visit(container_of(node, struct udp_mapping, idle), context);
+	}
+}
+
+static void udp_mapping_end(struct udp_mapping *mapping, const void *context)
+{
+	(void)context;
+	udp_mapping_free(mapping);
 }
 
 struct udp_table *udp_table_free(struct udp_table *table)
 {
 	if (!table)
 		return NULL;
-	list_for_each_safe(node, next, &table->mapping_idle)
-		udp_mapping_free(container_of(node, struct udp_mapping, idle));
+	udp_mapping_each(table, udp_mapping_end, NULL);
 	index_done(&table->by_guest);
 	index_done(&table->by_seen);
 	index_done(&table->by_real);
+	budget_done(&table->peer_extra);
+	port_lists_done(&table->mapping_idle);
 	free(table->mappings);
 	free(table->peers);
 	free(table);
@@ -385,29 +447,32 @@ uint32_t udp_flow_count(const struct nat *nat)
 	return nat->shard.udp->mapping_count;
 }
 
+static void udp_mapping_port_gone(struct udp_mapping *mapping, const void *context)
+{
+	const uint32_t *port = context;
+
+	if (mapping->port == *port)
+		udp_mapping_free(mapping);
+}
+
 void udp_port_gone(struct nat *nat, uint32_t port)
 {
-	list_for_each_safe(node, next, &nat->shard.udp->mapping_idle)
-	{
-		struct udp_mapping *mapping = container_of(node, struct udp_mapping, idle);
+	udp_mapping_each(nat->shard.udp, udp_mapping_port_gone, &port);
+}
 
-		if (mapping->port == port)
-			udp_mapping_free(mapping);
+static void udp_mapping_forward_gone(struct udp_mapping *mapping, const void *context)
+{
+	list_for_each_safe(node, next, &mapping->forwarded.list)
+	{
+		struct udp_peer *peer = container_of(node, struct udp_peer, node);
+
+		if (peer->via == context)
+			udp_peer_free(peer);
 	}
+	udp_mapping_free_bare(mapping);
 }
 
 void udp_forward_gone(struct nat *nat, struct host_socket *socket)
 {
-	list_for_each_safe(node, next, &nat->shard.udp->mapping_idle)
-	{
-		struct udp_mapping *mapping = container_of(node, struct udp_mapping, idle);
-
-		list_for_each_safe(peer_node, peer_next, &mapping->peers)
-		{
-			struct udp_peer *peer = container_of(peer_node, struct udp_peer, node);
-
-			if (peer->via == socket)
-				udp_peer_free(peer);
-		}
-	}
+	udp_mapping_each(nat->shard.udp, udp_mapping_forward_gone, socket);
 }

@@ -1,0 +1,839 @@
+#include "world.h"
+
+#include "wire/packet_build.h"
+
+struct world *world;
+
+struct ip_endpoint at(uint32_t addr, uint16_t port)
+{
+	return (struct ip_endpoint){ ip_addr_from_v4(addr), port };
+}
+
+struct ip_endpoint at6(const char *text, uint16_t port)
+{
+	struct ip_endpoint endpoint = { .port = port };
+
+	assert_true(ip_addr_parse(text, &endpoint.addr));
+	return endpoint;
+}
+
+uint64_t world_drops(enum drop_reason reason)
+{
+	return world->drops.count[reason];
+}
+
+void world_fill(uint8_t *bytes, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = (uint8_t)(i * 31 + i / 251);
+}
+
+/* --- the fake host ------------------------------------------------------------------------ */
+
+static struct world_socket *socket_of(const struct host_socket *owner)
+{
+	assert_true(owner->fd >= 0 && owner->fd < world->socket_count);
+	assert_ptr_equal(world->sockets[owner->fd].owner, owner);
+	return &world->sockets[owner->fd];
+}
+
+static int open_socket(struct host_socket *owner, enum world_kind kind)
+{
+	if (world->sockets_open >= world->sockets_most)
+		return -EMFILE;
+	assert_int_equal(owner->fd, -1);
+	assert_true(world->socket_count < WORLD_SOCKETS);
+	struct world_socket *socket = &world->sockets[world->socket_count];
+	*socket = (struct world_socket){ .owner = owner, .kind = kind };
+	owner->fd = world->socket_count++;
+	world->sockets_open++;
+	return 0;
+}
+
+static void free_packets(struct world_packet *packet)
+{
+	while (packet) {
+		struct world_packet *next = packet->next;
+
+		free(packet);
+		packet = next;
+	}
+}
+
+static void world_close(struct host *host, struct host_socket *owner)
+{
+	(void)host;
+	if (owner->fd == -1)
+		return;
+	struct world_socket *socket = socket_of(owner);
+	free_packets(socket->in);
+	free_packets(socket->errors);
+	socket->in = NULL;
+	socket->errors = NULL;
+	socket->owner = NULL;
+	owner->fd = -1;
+	world->sockets_open--;
+}
+
+static void world_reset(struct host *host, struct host_socket *owner)
+{
+	if (owner->fd == -1)
+		return;
+	socket_of(owner)->reset = true;
+	world_close(host, owner);
+}
+
+static bool endpoint_overlaps(const struct ip_endpoint *a, const struct ip_endpoint *b)
+{
+	return a->port == b->port && a->addr.family == b->addr.family &&
+	       (ip_addr_is_unspecified(&a->addr) || ip_addr_is_unspecified(&b->addr) ||
+		ip_addr_equal(&a->addr, &b->addr));
+}
+
+static int find_bound(enum world_kind kind, const struct ip_endpoint *wanted)
+{
+	for (int i = 0; i < world->socket_count; i++) {
+		const struct world_socket *socket = &world->sockets[i];
+
+		if (socket->owner && socket->kind == kind && endpoint_overlaps(&socket->at, wanted))
+			return i;
+	}
+	return -1;
+}
+
+static int open_bound(struct host_socket *owner, enum world_kind kind,
+		      const struct ip_endpoint *where, struct ip_endpoint *ret_bound)
+{
+	struct ip_endpoint bound = *where;
+
+	if (bound.port == 0)
+		bound.port = ++world->next_port;
+	else if (find_bound(kind, &bound) >= 0)
+		return -EADDRINUSE;
+	int status = open_socket(owner, kind);
+	if (status < 0)
+		return status;
+	socket_of(owner)->at = bound;
+	*ret_bound = bound;
+	return 0;
+}
+
+static int world_udp_open(struct host *host, struct host_socket *owner,
+			  const struct ip_endpoint *where, struct ip_endpoint *ret_bound)
+{
+	(void)host;
+	return open_bound(owner, WORLD_UDP, where, ret_bound);
+}
+
+static int world_tcp_listen(struct host *host, struct host_socket *owner,
+			    const struct ip_endpoint *where, struct ip_endpoint *ret_bound)
+{
+	(void)host;
+	return open_bound(owner, WORLD_LISTENER, where, ret_bound);
+}
+
+static int world_echo_open(struct host *host, struct host_socket *owner, enum ip_family family,
+			   uint16_t *ret_ident)
+{
+	(void)host;
+	assert_int_equal(family, IP_FAMILY_V4);
+	if (world->no_echo)
+		return -EACCES;
+	int status = open_socket(owner, WORLD_ECHO);
+	if (status < 0)
+		return status;
+	*ret_ident = ++world->next_port;
+	socket_of(owner)->ident = *ret_ident;
+	return 0;
+}
+
+static struct world_packet *packet_new(const struct iovec *iov, size_t count)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; i < count; i++)
+		size += iov[i].iov_len;
+	struct world_packet *packet = calloc(1, sizeof(*packet) + size);
+	for (size_t i = 0; i < count; i++) {
+		if (iov[i].iov_len > 0)
+			memcpy(packet->bytes + packet->size, iov[i].iov_base, iov[i].iov_len);
+		packet->size += iov[i].iov_len;
+	}
+	return packet;
+}
+
+static void packet_append(struct world_packet **queue, struct world_packet *packet)
+{
+	while (*queue)
+		queue = &(*queue)->next;
+	*queue = packet;
+}
+
+static void arrive(struct world_socket *socket, struct world_packet *packet)
+{
+	packet_append(packet->is_error ? &socket->errors : &socket->in, packet);
+	socket->events |= packet->is_error ? EPOLLERR : EPOLLIN;
+}
+
+/* Between two sockets of ours, by an address of the host. */
+static bool send_to_own(const struct world_socket *from, const struct host_datagram *datagram,
+			const struct iovec *iov, size_t count)
+{
+	bool is_v4 = ip_addr_is_v4(&datagram->remote.addr);
+	bool is_host = ip_addr_is_loopback(&datagram->remote.addr) ||
+		       (is_v4 && (ip_addr_to_v4(&datagram->remote.addr) == HOST_LAN ||
+				  ip_addr_to_v4(&datagram->remote.addr) == HOST_OTHER));
+	int to = is_host ? find_bound(WORLD_UDP, &datagram->remote) : -1;
+
+	if (to < 0)
+		return false;
+	struct world_packet *packet = packet_new(iov, count);
+	struct ip_addr source = datagram->local;
+	/* The kernel takes the destination's own address then. */
+	if (source.family == IP_FAMILY_NONE)
+		source = ip_addr_is_unspecified(&from->at.addr) ? datagram->remote.addr
+								: from->at.addr;
+	packet->datagram = (struct host_datagram){
+		.remote = { source, from->at.port },
+		.local = datagram->remote.addr,
+		.ttl = datagram->ttl,
+		.size = packet->size,
+	};
+	arrive(&world->sockets[to], packet);
+	return true;
+}
+
+static void remember_sent(const struct host_socket *owner, const struct host_datagram *datagram,
+			  uint16_t sequence, const struct iovec *iov, size_t count)
+{
+	struct world_packet *packet = packet_new(iov, count);
+	struct world_sent *sent = &world->sent[world->sent_count++];
+
+	assert_true(world->sent_count <= WORLD_SENT);
+	*sent = (struct world_sent){
+		.socket = owner->fd,
+		.datagram = *datagram,
+		.sequence = sequence,
+		.size = packet->size,
+		.bytes = malloc(packet->size + 1),
+	};
+	memcpy(sent->bytes, packet->bytes, packet->size);
+	free(packet);
+}
+
+/* What the kernel says to a datagram that it does not take. An oversized one leaves an entry in the
+ * error queue that names the address, but neither port nor payload. */
+static int refuse_send(struct world_socket *socket, const struct host_datagram *datagram,
+		       size_t size)
+{
+	if (world->send_error < 0)
+		return world->send_error;
+	if (world->path_mtu == 0 || !datagram->dont_fragment || size + 28 <= world->path_mtu)
+		return 0;
+	struct world_packet *packet = packet_new(NULL, 0);
+	packet->is_error = true;
+	packet->error = (struct host_icmp_error){
+		.remote = { datagram->remote.addr, 0 },
+		.error = EMSGSIZE,
+		.mtu = world->path_mtu,
+	};
+	arrive(socket, packet);
+	return -EMSGSIZE;
+}
+
+static ssize_t world_udp_send(struct host *host, struct host_socket *owner,
+			      const struct host_datagram *datagram, const struct iovec *iov,
+			      size_t count)
+{
+	(void)host;
+	struct world_socket *socket = socket_of(owner);
+	int status = refuse_send(socket, datagram, datagram->size);
+
+	assert_int_equal(socket->kind, WORLD_UDP);
+	if (status < 0)
+		return status;
+	if (!send_to_own(socket, datagram, iov, count))
+		remember_sent(owner, datagram, 0, iov, count);
+	return (ssize_t)datagram->size;
+}
+
+static ssize_t world_echo_send(struct host *host, struct host_socket *owner,
+			       const struct host_datagram *datagram, uint16_t sequence,
+			       const struct iovec *iov, size_t count)
+{
+	(void)host;
+	struct world_socket *socket = socket_of(owner);
+	int status = refuse_send(socket, datagram, datagram->size);
+
+	assert_int_equal(socket->kind, WORLD_ECHO);
+	if (status < 0)
+		return status;
+	remember_sent(owner, datagram, sequence, iov, count);
+	return (ssize_t)datagram->size;
+}
+
+static ssize_t take_datagram(struct host_socket *owner, struct host_datagram *ret_datagram,
+			     uint16_t *ret_sequence, void *buffer, size_t size)
+{
+	struct world_socket *socket = socket_of(owner);
+	struct world_packet *packet = socket->in;
+
+	if (socket->receive_error < 0)
+		return socket->receive_error;
+	if (!packet)
+		return -EAGAIN;
+	size_t taken = packet->size < size ? packet->size : size;
+	memcpy(buffer, packet->bytes, taken);
+	*ret_datagram = packet->datagram;
+	if (ret_sequence)
+		*ret_sequence = packet->sequence;
+	socket->in = packet->next;
+	free(packet);
+	return (ssize_t)taken;
+}
+
+static ssize_t world_udp_receive(struct host *host, struct host_socket *owner,
+				 struct host_datagram *ret_datagram, void *buffer, size_t size)
+{
+	(void)host;
+	return take_datagram(owner, ret_datagram, NULL, buffer, size);
+}
+
+static ssize_t world_echo_receive(struct host *host, struct host_socket *owner,
+				  struct host_datagram *ret_datagram, uint16_t *ret_sequence,
+				  void *buffer, size_t size)
+{
+	(void)host;
+	return take_datagram(owner, ret_datagram, ret_sequence, buffer, size);
+}
+
+static int world_error_receive(struct host *host, struct host_socket *owner,
+			       struct host_icmp_error *ret_error, uint16_t *ret_sequence,
+			       void *buffer, size_t size)
+{
+	(void)host;
+	struct world_socket *socket = socket_of(owner);
+	struct world_packet *packet = socket->errors;
+
+	if (!packet)
+		return -EAGAIN;
+	memcpy(buffer, packet->bytes, packet->size < size ? packet->size : size);
+	*ret_error = packet->error;
+	if (ret_sequence)
+		*ret_sequence = packet->sequence;
+	socket->errors = packet->next;
+	free(packet);
+	return 0;
+}
+
+static int world_tcp_connect(struct host *host, struct host_socket *owner,
+			     const struct ip_endpoint *to)
+{
+	(void)host;
+	int status = open_socket(owner, WORLD_STREAM);
+
+	if (status < 0)
+		return status;
+	socket_of(owner)->to = *to;
+	return -EINPROGRESS;
+}
+
+static int world_tcp_accept(struct host *host, struct host_socket *listener,
+			    struct host_socket *ret_socket, struct ip_endpoint *ret_peer,
+			    struct ip_endpoint *ret_local)
+{
+	(void)host;
+	struct world_socket *socket = socket_of(listener);
+
+	world->accept_calls++;
+	if (socket->waiting_count == 0)
+		return -EAGAIN;
+	int status = open_socket(ret_socket, WORLD_STREAM);
+	if (status < 0)
+		return status;
+	*ret_peer = socket->waiting[0];
+	*ret_local = socket->at;
+	socket_of(ret_socket)->to = *ret_peer;
+	socket->waiting_count--;
+	memmove(socket->waiting, socket->waiting + 1,
+		socket->waiting_count * sizeof(socket->waiting[0]));
+	return 0;
+}
+
+static ssize_t world_receive(struct host *host, struct host_socket *owner, const struct iovec *iov,
+			     size_t count)
+{
+	(void)host;
+	(void)owner;
+	(void)iov;
+	(void)count;
+	return -EAGAIN;
+}
+
+static bool world_is_local(struct host *host, const struct ip_addr *addr)
+{
+	(void)host;
+	if (!ip_addr_is_v4(addr))
+		return ip_addr_is_loopback(addr);
+	return ip_addr_is_loopback(addr) || ip_addr_to_v4(addr) == HOST_LAN ||
+	       ip_addr_to_v4(addr) == HOST_OTHER;
+}
+
+static bool world_default_source(struct host *host, enum ip_family family, struct ip_addr *ret_addr)
+{
+	(void)host;
+	if (family != IP_FAMILY_V4 || world->no_default_route)
+		return false;
+	*ret_addr = ip_addr_from_v4(HOST_LAN);
+	return true;
+}
+
+static const struct host_ops world_host_ops = {
+	.tcp_connect = world_tcp_connect,
+	.tcp_listen = world_tcp_listen,
+	.tcp_accept = world_tcp_accept,
+	.receive = world_receive,
+	.close = world_close,
+	.reset = world_reset,
+	.udp_open = world_udp_open,
+	.udp_send = world_udp_send,
+	.udp_receive = world_udp_receive,
+	.echo_open = world_echo_open,
+	.echo_send = world_echo_send,
+	.echo_receive = world_echo_receive,
+	.error_receive = world_error_receive,
+	.is_local = world_is_local,
+	.default_source = world_default_source,
+};
+
+/* --- the guests' side --------------------------------------------------------------------- */
+
+static void hear_icmp(struct world_heard *heard)
+{
+	struct reader reader = reader_of(heard->frame, heard->frame_size);
+
+	reader_skip(&reader, heard->packet.l4_offset);
+	assert_true(icmp_parse(&reader, &heard->icmp));
+	if (icmp_is_error(heard->icmp.type))
+		heard->has_quote = icmp_parse_quote(&reader, &heard->quote);
+}
+
+/* Every frame must be one that a guest takes: dissects, fits the MTU, has the right checksum. */
+static void sink_push(struct frame_sink *sink, struct frame *frame)
+{
+	(void)sink;
+	assert_true(world->heard_count < WORLD_HEARD);
+	struct world_heard *heard = &world->heard[world->heard_count++];
+	struct frame again;
+	enum drop_reason reason;
+
+	*heard = (struct world_heard){ .frame_size = frame_size(frame) };
+	heard->frame = malloc(heard->frame_size);
+	assert_int_equal(frame_copy(frame, heard->frame, heard->frame_size), heard->frame_size);
+	assert_true(heard->frame_size <= world->config.mtu + FRAME_ETHERNET_SIZE);
+	assert_true(frame_from_bytes(&again, heard->frame, heard->frame_size, 0, &reason));
+	heard->packet = again.packet;
+	if (!again.packet.ip_is_fragment && again.packet.ip_protocol != PACKET_IP_PROTOCOL_TCP)
+		assert_true(frame_verify_checksum(&again));
+	heard->payload = heard->frame + heard->packet.payload_offset;
+	heard->payload_size =
+		heard->packet.l3_offset + heard->packet.ip_total_size - heard->packet.payload_offset;
+	if (heard->packet.has_l4 && heard->packet.ip_protocol == PACKET_IP_PROTOCOL_ICMP)
+		hear_icmp(heard);
+}
+
+static void sink_flush(struct frame_sink *sink)
+{
+	(void)sink;
+	world->flushed++;
+}
+
+static size_t sink_room(struct frame_sink *sink, uint32_t port)
+{
+	(void)sink;
+	(void)port;
+	return SIZE_MAX;
+}
+
+static const struct frame_sink_ops sink_ops = {
+	.push = sink_push,
+	.flush = sink_flush,
+	.room = sink_room,
+};
+
+static const struct packet_link *link_of(struct world_shape shape)
+{
+	static struct packet_link link;
+
+	link = (struct packet_link){
+		.source = { { 2, 0, 0, 0, 0, 9 } },
+		.ttl = shape.ttl,
+		.tos = shape.tos,
+		.dont_fragment = shape.dont_fragment,
+	};
+	return &link;
+}
+
+static void push(struct frame *frame, struct world_shape shape)
+{
+	frame->port = shape.bridge_port > 0 ? shape.bridge_port : WORLD_PORT;
+	frame_sink_push(nat_guest_side(world->nat), frame);
+	frame_sink_flush(nat_guest_side(world->nat));
+	world_run();
+}
+
+static void send_udp(struct ip_endpoint from, struct ip_endpoint to, struct world_shape shape,
+		     const void *bytes, size_t size)
+{
+	struct iovec payload = { (void *)(uintptr_t)bytes, size };
+	struct frame frame;
+
+	assert_true(packet_build_udp(&frame, link_of(shape), &from, &to, &payload, 1));
+	push(&frame, shape);
+}
+
+void guest_udp(struct ip_endpoint from, struct ip_endpoint to, const char *text)
+{
+	send_udp(from, to, (struct world_shape){}, text, strlen(text));
+}
+
+void guest_udp_shaped(struct ip_endpoint from, struct ip_endpoint to, struct world_shape shape)
+{
+	uint8_t *bytes = malloc(shape.size + 1);
+
+	world_fill(bytes, shape.size);
+	send_udp(from, to, shape, bytes, shape.size);
+	free(bytes);
+}
+
+static void send_icmp(uint32_t from, uint32_t to, const struct icmp_header *header,
+		      struct world_shape shape)
+{
+	struct ip_addr source = ip_addr_from_v4(from);
+	struct ip_addr destination = ip_addr_from_v4(to);
+	uint8_t *bytes = malloc(shape.size + 1);
+	struct iovec payload = { bytes, shape.size };
+	struct frame frame;
+
+	world_fill(bytes, shape.size);
+	assert_true(packet_build_icmp(&frame, link_of(shape), &source, &destination, header,
+				      &payload, 1));
+	push(&frame, shape);
+	free(bytes);
+}
+
+void guest_icmp(uint32_t from, uint32_t to, const struct icmp_header *header)
+{
+	send_icmp(from, to, header, (struct world_shape){ .size = 40 });
+}
+
+void guest_echo_shaped(uint32_t from, uint32_t to, uint16_t ident, uint16_t sequence,
+		       struct world_shape shape)
+{
+	const struct icmp_header header = {
+		.type = ICMP_TYPE_ECHO_REQUEST,
+		.identifier = ident,
+		.sequence = sequence,
+	};
+
+	send_icmp(from, to, &header, shape);
+}
+
+void guest_echo(uint32_t from, uint32_t to, uint16_t ident, uint16_t sequence)
+{
+	guest_echo_shaped(from, to, ident, sequence, (struct world_shape){ .size = 56 });
+}
+
+void guest_syn(struct ip_endpoint from, struct ip_endpoint to)
+{
+	const struct tcp_header syn = { .sequence = 1000, .flags = TCP_SYN, .window = 65535 };
+	struct world_shape shape = {};
+	struct frame frame;
+
+	assert_true(packet_build_tcp(&frame, link_of(shape), &from, &to, &syn, NULL, 0, 0));
+	push(&frame, shape);
+}
+
+/* --- the test's hands --------------------------------------------------------------------- */
+
+struct world_sent *next_sent(void)
+{
+	return world->sent_seen < world->sent_count ? &world->sent[world->sent_seen++] : NULL;
+}
+
+struct world_heard *next_heard(void)
+{
+	return world->heard_seen < world->heard_count ? &world->heard[world->heard_seen++] : NULL;
+}
+
+void forget_all(void)
+{
+	for (unsigned i = 0; i < world->sent_count; i++)
+		free(world->sent[i].bytes);
+	for (unsigned i = 0; i < world->heard_count; i++)
+		free(world->heard[i].frame);
+	world->sent_count = 0;
+	world->sent_seen = 0;
+	world->heard_count = 0;
+	world->heard_seen = 0;
+}
+
+void expect_heard(struct ip_endpoint from, struct ip_endpoint to, const char *text)
+{
+	struct world_heard *heard = next_heard();
+
+	assert_non_null(heard);
+	assert_int_equal(heard->packet.ip_protocol, PACKET_IP_PROTOCOL_UDP);
+	assert_true(ip_addr_equal(&heard->packet.ip_source, &from.addr));
+	assert_int_equal(heard->packet.port_source, from.port);
+	assert_true(ip_addr_equal(&heard->packet.ip_destination, &to.addr));
+	assert_int_equal(heard->packet.port_destination, to.port);
+	assert_int_equal(heard->payload_size, strlen(text));
+	assert_memory_equal(heard->payload, text, strlen(text));
+}
+
+struct world_sent *expect_sent(struct ip_endpoint to, const char *text)
+{
+	struct world_sent *sent = next_sent();
+
+	assert_non_null(sent);
+	assert_true(ip_endpoint_equal(&sent->datagram.remote, &to));
+	assert_int_equal(sent->size, strlen(text));
+	assert_memory_equal(sent->bytes, text, strlen(text));
+	return sent;
+}
+
+void expect_silence(void)
+{
+	assert_null(next_sent());
+	assert_null(next_heard());
+}
+
+struct world_heard *expect_error(uint32_t origin, uint8_t type, uint8_t code, uint32_t seen)
+{
+	struct world_heard *heard = next_heard();
+
+	assert_non_null(heard);
+	assert_int_equal(heard->packet.ip_protocol, PACKET_IP_PROTOCOL_ICMP);
+	assert_int_equal(ip_addr_to_v4(&heard->packet.ip_source), origin);
+	assert_int_equal(heard->icmp.type, type);
+	assert_int_equal(heard->icmp.code, code);
+	assert_true(heard->has_quote);
+	assert_true(heard->quote.ip.checksum_ok);
+	assert_true(ip_addr_equal(&heard->quote.ip.source, &heard->packet.ip_destination));
+	assert_int_equal(ip_addr_to_v4(&heard->quote.ip.destination), seen);
+	return heard;
+}
+
+int last_sender(void)
+{
+	return world->sent_count > 0 ? world->sent[world->sent_count - 1].socket : -1;
+}
+
+void world_arrives_bytes(int socket, const struct host_datagram *datagram, const void *bytes)
+{
+	struct iovec iov = { (void *)(uintptr_t)bytes, datagram->size };
+	struct world_packet *packet = packet_new(&iov, 1);
+
+	packet->datagram = *datagram;
+	assert_non_null(world->sockets[socket].owner);
+	arrive(&world->sockets[socket], packet);
+}
+
+void world_arrives(int socket, struct ip_endpoint from, uint32_t local, const char *text)
+{
+	const struct host_datagram datagram = {
+		.remote = from,
+		.local = ip_addr_from_v4(local),
+		.ttl = 60,
+		.size = strlen(text),
+	};
+
+	world_arrives_bytes(socket, &datagram, text);
+	world_run();
+}
+
+void world_echo_reply(int socket, uint32_t from, uint16_t sequence, const char *text)
+{
+	struct iovec iov = { (void *)(uintptr_t)text, strlen(text) };
+	struct world_packet *packet = packet_new(&iov, 1);
+
+	packet->datagram = (struct host_datagram){
+		.remote = at(from, 0),
+		.local = ip_addr_from_v4(HOST_LAN),
+		.ttl = 55,
+		.size = packet->size,
+	};
+	packet->sequence = sequence;
+	arrive(&world->sockets[socket], packet);
+	world_run();
+}
+
+void world_fails(int socket, const struct host_icmp_error *error, uint16_t sequence,
+		 const void *bytes, size_t size)
+{
+	struct iovec iov = { (void *)(uintptr_t)bytes, size };
+	struct world_packet *packet = packet_new(&iov, 1);
+
+	packet->is_error = true;
+	packet->error = *error;
+	packet->sequence = sequence;
+	arrive(&world->sockets[socket], packet);
+	world_run();
+}
+
+void world_connects(int socket, struct ip_endpoint from)
+{
+	struct world_socket *listener = &world->sockets[socket];
+
+	assert_int_equal(listener->kind, WORLD_LISTENER);
+	assert_true(listener->waiting_count < ARRAY_COUNT(listener->waiting));
+	listener->waiting[listener->waiting_count++] = from;
+	listener->events |= EPOLLIN;
+}
+
+int world_bound_at(struct ip_endpoint where)
+{
+	for (int i = 0; i < world->socket_count; i++) {
+		if (world->sockets[i].owner && ip_endpoint_equal(&world->sockets[i].at, &where))
+			return i;
+	}
+	fail();
+	return -1;
+}
+
+int world_forward(uint8_t protocol, struct ip_endpoint external, struct ip_endpoint internal)
+{
+	const struct nat_forward rule = {
+		.protocol = protocol,
+		.external = external,
+		.internal = internal,
+	};
+	struct ip_endpoint bound;
+
+	assert_int_equal(nat_forward_add(world->nat, &rule, &bound), 0);
+	return world->socket_count - 1;
+}
+
+/* --- its life ----------------------------------------------------------------------------- */
+
+static uint64_t world_now(const struct clock *clock)
+{
+	(void)clock;
+	return world->now_ns;
+}
+
+/* One edge each: an event is told once, whatever the owner takes. */
+static bool deliver_events(void)
+{
+	bool any = false;
+
+	for (int i = 0; i < world->socket_count; i++) {
+		struct world_socket *socket = &world->sockets[i];
+		uint32_t events = socket->events;
+
+		socket->events = 0;
+		if (!socket->owner || events == 0 || !socket->owner->ready)
+			continue;
+		any = true;
+		world->ready_calls++;
+		socket->owner->ready(socket->owner, events);
+	}
+	return any;
+}
+
+void world_batch(void)
+{
+	(void)deliver_events();
+	assert_int_equal(loop_run_once(world->loop, 0), 0);
+}
+
+void world_run(void)
+{
+	unsigned rounds = 0;
+	unsigned quiet = 0;
+
+	/* Deferred work and timers that are due at once take a few batches. */
+	while (quiet < 3) {
+		quiet = deliver_events() ? 0 : quiet + 1;
+		assert_int_equal(loop_run_once(world->loop, 0), 0);
+		assert_true(++rounds < 10000);
+	}
+}
+
+void world_pass(uint64_t duration_ns)
+{
+	uint64_t end_ns = world->now_ns + duration_ns;
+
+	while (world->now_ns < end_ns) {
+		uint64_t step_ns = end_ns - world->now_ns;
+
+		world->now_ns += step_ns < NS_PER_S ? step_ns : NS_PER_S;
+		world_batch();
+	}
+	world_run();
+}
+
+struct nat_config world_config(void)
+{
+	return (struct nat_config){
+		.mac = { { 2, 0, 0, 0, 0, 1 } },
+		.addr = ip_addr_from_v4(GATEWAY),
+		.subnet = { ip_addr_from_v4(GATEWAY - 1), 24 },
+		.mtu = 1500,
+		.outbound = true,
+		.flow_capacity = 256,
+		.half_open_capacity = 64,
+		.port_capacity = 8,
+	};
+}
+
+void world_start(const struct nat_config *config)
+{
+	world = calloc(1, sizeof(*world));
+	world->clock.now_ns = world_now;
+	world->now_ns = 1000 * NS_PER_S;
+	world->host.ops = &world_host_ops;
+	world->to_guest.ops = &sink_ops;
+	world->sockets_most = WORLD_SOCKETS;
+	world->next_port = 40000;
+	world->config = *config;
+	random_seeded_init(&world->random, 11);
+	assert_int_equal(loop_new(&world->clock, &world->loop), 0);
+	const struct nat_context context = {
+		.loop = world->loop,
+		.random = &world->random.random,
+		.drops = &world->drops,
+		.host = &world->host,
+		.to_guest = &world->to_guest,
+	};
+	assert_int_equal(nat_new(config, &context, &world->nat), 0);
+	world_run();
+}
+
+void world_end(void)
+{
+	nat_free(world->nat);
+	loop_free(world->loop);
+	assert_int_equal(world->sockets_open, 0);
+	forget_all();
+	free(world);
+	world = NULL;
+}
+
+int world_setup(void **state)
+{
+	const struct nat_config config = world_config();
+
+	(void)state;
+	world_start(&config);
+	return 0;
+}
+
+int world_teardown(void **state)
+{
+	(void)state;
+	if (world)
+		world_end();
+	return 0;
+}
