@@ -35,7 +35,8 @@ def test_100_mb_up(lab, agent):
 def test_1_gb_both_ways_at_once(lab, agent):
     count = 1_000_000_000
     with servers.TcpEcho(lab.server) as echo:
-        said = agent.run(f"pattern {count} 4 | tcp-ask {topology.SERVER} {echo.port} | sha256sum", timeout=900)
+        said = agent.run(f"pattern {count} 4 | tcp-ask {topology.SERVER} {echo.port} | sha256sum",
+                         timeout=900)
     assert said.split()[0] == pattern.sha256(count, 4)
 
 

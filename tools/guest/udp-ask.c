@@ -4,6 +4,7 @@
  * 3: the send or the socket failed (an ICMP error), which it prints.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,8 @@ static int ask(int fd, size_t size, int tries)
 		if (send(fd, question, size, 0) < 0)
 			return failed("send");
 		got = recv(fd, answer, sizeof(answer), 0);
+		if (got < 0 && errno != EAGAIN)
+			return failed("recv");
 		if (got < 0)
 			continue;
 		if ((size_t)got != size || memcmp(question, answer, size) != 0) {
