@@ -1,7 +1,6 @@
 /*
- * One network for one virtual machine, with one forwarded port: all of libvmnet that a simple
- * program needs. Build it with `cc one-vm.c $(pkg-config --cflags --libs libvmnet)`, run it, and
- * start QEMU with the line it prints. It ends when its input ends (Ctrl-D).
+ * One network for one VM with one forwarded port: `cc one-vm.c $(pkg-config --cflags --libs libvmnet)`,
+ * run it, start QEMU with the line it prints. It ends when its input ends (Ctrl-D).
  */
 
 #include <arpa/inet.h>

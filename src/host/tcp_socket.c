@@ -19,6 +19,9 @@ static int tcp_socket_new(enum ip_family family)
 	int on = 1;
 	/* Both fail on no TCP socket; were one to, the connection would still be right, slower. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	/* A peer that vanishes while the guest only waits for it: the guest's own keepalives end at
+	 * us. Accepted sockets inherit both from their listener. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	if (family == IP_FAMILY_V6)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	return fd;
@@ -125,8 +128,6 @@ int tcp_socket_accept(struct host *host, struct host_socket *listener,
 	if (fd < 0)
 		return -errno;
 
-	int on = 1;
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	struct ip_endpoint peer;
 	struct ip_endpoint local;
 	int rc = ip_endpoint_from_sockaddr(&sockaddr, &peer) ? 0 : -EAFNOSUPPORT;

@@ -46,6 +46,8 @@ static void connect_and_accept(enum ip_family family)
 
 	assert_int_equal(option(a.socket.fd, IPPROTO_TCP, TCP_NODELAY), 1);
 	assert_int_equal(option(b.socket.fd, IPPROTO_TCP, TCP_NODELAY), 1);
+	assert_int_equal(option(a.socket.fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+	assert_int_equal(option(b.socket.fd, SOL_SOCKET, SO_KEEPALIVE), 1);
 	assert_int_equal(option(listener.socket.fd, SOL_SOCKET, SO_REUSEADDR), 1);
 	assert_int_equal(option(listener.socket.fd, SOL_SOCKET, SO_REUSEPORT), 0);
 	assert_int_equal(option(a.socket.fd, SOL_SOCKET, SO_REUSEADDR), 0);
