@@ -14,8 +14,7 @@
 #define MEMORY_DEFAULT	1024 /* MiB */
 #define CMDLINE_DEFAULT "console=ttyS0"
 #define DISK_GB_MOST	65536
-#define GB		UINT64_C(1000000000) /* as in Tart */
-#define SECTOR_SIZE	512
+#define GB		UINT64_C(1000000000) /* as in Tart; whole sectors of 512 bytes */
 
 struct create_options {
 	const char *name;
@@ -116,7 +115,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 static int open_source(const char *path, struct error *err)
 {
-	struct stat status;
+	struct stat status = {};
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	int r = fd < 0 || fstat(fd, &status) < 0 ? -errno : 0;
 	if (r < 0) {
@@ -164,8 +163,8 @@ static int check_raw(const char *path, struct error *err)
 
 static int make_disk(int directory_fd, const struct create_options *options, struct error *err)
 {
-	struct stat status;
-	uint64_t size = options->disk_gb * GB / SECTOR_SIZE * SECTOR_SIZE;
+	struct stat status = {};
+	uint64_t size = options->disk_gb * GB;
 
 	if (options->disk) {
 		int r = check_raw(options->disk, err);

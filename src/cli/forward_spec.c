@@ -125,7 +125,7 @@ static bool parse_ports(const struct piece *piece, struct text_view text, struct
 {
 	struct text_view external;
 	struct text_view internal;
-	uint32_t internal_count;
+	uint32_t internal_count = 0;
 
 	bool both = text_view_cut(text, ':', &external, &internal);
 	if (!both && !piece->removal)

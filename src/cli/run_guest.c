@@ -257,7 +257,7 @@ static int watch_child(struct run_guest *guest, pid_t pid, struct error *err)
 /* So that systemctl and systemd-cgtop show the VM by name; nothing depends on it. */
 static void make_scope(const struct run_guest *guest, pid_t pid)
 {
-	struct systemd_scope_call call;
+	struct systemd_scope_call call = { 0 };
 
 	if (!systemd_scope_available(getenv("XDG_RUNTIME_DIR")))
 		return;
@@ -364,8 +364,8 @@ static int outcome(struct run_guest *guest)
 		puts("guest has stopped the virtual machine");
 		return COMMAND_OK;
 	}
-	/* Ctrl-A X on the console. */
-	if (well && guest->launch.serial && !guest->qmp.stop_cause[0])
+	/* Ctrl-A X on the console: QEMU takes it as its own `quit`, which we never send. */
+	if (well && guest->launch.serial && strcmp(guest->qmp.stop_cause, "host-qmp-quit") == 0)
 		return COMMAND_OK;
 	print_end_of_qemu(guest);
 	return COMMAND_FAILED;

@@ -2,12 +2,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "cli/capture_file.h"
 #include "cli/run_options.h"
 #include "control/control_json.h"
 #include "vm/vm_home.h"
@@ -22,6 +22,7 @@ struct plan {
 	const char *name;
 	ether_addr_t mac;
 	vmnet_network_configuration_ref config;
+	struct capture_file capture;
 };
 
 static void print_log(void *context, enum vmnet_log_level level, const char *line)
@@ -135,21 +136,18 @@ static int add_forwards(const struct plan *plan, struct error *err)
 	return 0;
 }
 
-static int set_capture(const struct plan *plan, struct error *err)
+static int set_capture(struct plan *plan, struct error *err)
 {
-	const char *path = plan->options->capture_path;
-	if (!path)
-		return 0;
-	autoclose int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0) {
-		int r = -errno;
-		error_set(err, "cannot write %s: %s", path, strerror(-r));
+	int r = capture_file_open(&plan->capture, plan->options->capture_path, err);
+
+	if (r < 0 || plan->capture.fd < 0)
 		return r;
-	}
-	return check(plan, vmnet_network_configuration_set_capture_fd(plan->config, fd), err);
+	return check(plan,
+		     vmnet_network_configuration_set_capture_fd(plan->config, plan->capture.fd),
+		     err);
 }
 
-static int configure(const struct plan *plan, const char *label, struct error *err)
+static int configure(struct plan *plan, const char *label, struct error *err)
 {
 	static const struct in_addr first_free = { .s_addr = INADDR_ANY };
 
@@ -207,7 +205,7 @@ int run_network_create(const struct vm_home *home, const struct run_options *opt
 		       const char *name, const char *label, const struct mac_addr *mac,
 		       struct run_network *ret_network, struct error *err)
 {
-	struct plan plan = { .home = home, .options = options, .name = name };
+	struct plan plan = { .home = home, .options = options, .name = name, .capture.fd = -1 };
 	struct run_network network = { 0 };
 	vmnet_return_t status;
 
@@ -226,6 +224,9 @@ int run_network_create(const struct vm_home *home, const struct run_options *opt
 	}
 	if (r == 0)
 		r = read_back(&plan, &network, err);
+	if (r == 0)
+		r = capture_file_keep(&plan.capture, err);
+	capture_file_close(&plan.capture);
 	vmnet_network_configuration_release(plan.config);
 	if (r < 0) {
 		vmnet_network_release(network.network);

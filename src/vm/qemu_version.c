@@ -78,7 +78,7 @@ static void read_all(int fd, char *buffer, size_t size)
 static int ask(const char *program, char *buffer, size_t size)
 {
 	int ends[2];
-	pid_t pid;
+	pid_t pid = -1;
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;

@@ -1,6 +1,7 @@
 #include "vm/run_state.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +52,7 @@ void run_state_remove(int directory_fd)
 	(void)unlinkat(directory_fd, "run.json", 0); /* not believed without the lock anyway */
 }
 
-static int from_json(json_t *root, struct run_state *ret_state)
+static bool from_json(json_t *root, struct run_state *ret_state)
 {
 	struct run_state state = { 0 };
 	const char *label;
@@ -60,20 +61,29 @@ static int from_json(json_t *root, struct run_state *ret_state)
 	const char *mac;
 	json_t *forwards;
 	json_int_t pid;
-	int version;
+	json_int_t version;
 
-	if (json_unpack(root, "{si sI ss ss ss ss so !}", "version", &version, "pid", &pid, "label",
+	if (json_unpack(root, "{sI sI ss ss ss ss so !}", "version", &version, "pid", &pid, "label",
 			&label, "subnet", &subnet, "address", &address, "macAddress", &mac,
 			"forwards", &forwards) < 0 ||
-	    version != RUN_STATE_VERSION || !json_is_array(forwards) ||
+	    version != RUN_STATE_VERSION || pid <= 0 || pid > INT_MAX || !json_is_array(forwards) ||
 	    strlen(label) >= sizeof(state.label) || !ip_prefix_parse(subnet, &state.subnet) ||
 	    !ip_addr_parse(address, &state.address) || !mac_addr_parse(mac, &state.mac))
-		return -EINVAL;
+		return false;
 	state.pid = (pid_t)pid;
 	snprintf(state.label, sizeof(state.label), "%s", label);
 	state.forwards = json_incref(forwards);
 	*ret_state = state;
-	return 0;
+	return true;
+}
+
+bool run_state_parse(const char *text, size_t size, struct run_state *ret_state)
+{
+	json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+	bool good = root && from_json(root, ret_state);
+
+	json_decref(root);
+	return good;
 }
 
 int run_state_read(int directory_fd, struct run_state *ret_state, struct error *err)
@@ -92,12 +102,9 @@ int run_state_read(int directory_fd, struct run_state *ret_state, struct error *
 		return r;
 	}
 	struct run_state state;
-	json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
-	r = root ? from_json(root, &state) : -EINVAL;
-	json_decref(root);
-	if (r < 0) {
+	if (!run_state_parse(text, size, &state)) {
 		error_set(err, "run.json is damaged");
-		return r;
+		return -EINVAL;
 	}
 	/* Left over by a run that was killed; the one that runs now has not come that far. */
 	if (state.pid != holder) {

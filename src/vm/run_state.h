@@ -5,6 +5,8 @@
  */
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #include "base/addr.h"
@@ -32,3 +34,5 @@ void run_state_remove(int directory_fd);
  * errno with a sentence. One run_state_done().
  */
 int run_state_read(int directory_fd, struct run_state *ret_state, struct error *err) MUST_USE;
+/* What a run.json says; false when it is damaged. One run_state_done(). */
+bool run_state_parse(const char *text, size_t size, struct run_state *ret_state) MUST_USE;

@@ -109,7 +109,7 @@ static void require_text(struct fields *fields, const char *key, const char *wan
 
 static void keep(struct fields *fields, const char *text, char **ret_copy)
 {
-	if (fields->failed)
+	if (fields->failed || !text)
 		return;
 	*ret_copy = strdup(text);
 	if (!*ret_copy) {

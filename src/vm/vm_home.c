@@ -29,6 +29,7 @@ static int wanted_path(char **ret_path, struct error *err)
 	}
 	const char *home = getenv("HOME");
 	if (!home || !home[0]) {
+		/* cppcheck-suppress getpwuidCalled ; a program asks before it has threads */
 		const struct passwd *user = getpwuid(getuid());
 		home = user ? user->pw_dir : NULL;
 	}

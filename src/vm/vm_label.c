@@ -63,7 +63,7 @@ void vm_label_safe(const char *label, char safe[VM_LABEL_SAFE_SIZE])
 
 	while (length < VM_LABEL_LENGTH && (size = utf8_decode(label, &code, &valid))) {
 		bool keep = is_alphanumeric(code) || code == '.' || code == '_' || code == '-';
-		safe[length++] = keep ? (char)code : '-';
+		safe[length++] = (char)(keep ? code : '-');
 		label += size;
 	}
 	safe[length] = 0;

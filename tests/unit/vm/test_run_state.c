@@ -88,6 +88,11 @@ static void test_damaged(void **state)
 		"\"address\":\"10.0.0.2\",\"macAddress\":\"02:00:00:00:00:01\",\"forwards\":[]}",
 		"{\"version\":1,\"pid\":1,\"label\":\"\",\"subnet\":\"10.0.0.0/30\","
 		"\"address\":\"10.0.0.2\",\"macAddress\":\"02:00:00:00:00:01\",\"forwards\":{}}",
+		/* Cut to 32 bits these would be a version and a pid. */
+		"{\"version\":4294967297,\"pid\":1,\"label\":\"\",\"subnet\":\"10.0.0.0/30\","
+		"\"address\":\"10.0.0.2\",\"macAddress\":\"02:00:00:00:00:01\",\"forwards\":[]}",
+		"{\"version\":1,\"pid\":4294967297,\"label\":\"\",\"subnet\":\"10.0.0.0/30\","
+		"\"address\":\"10.0.0.2\",\"macAddress\":\"02:00:00:00:00:01\",\"forwards\":[]}",
 	};
 	const struct scratch *scratch = *state;
 	struct run_state found;
