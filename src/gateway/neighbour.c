@@ -125,6 +125,10 @@ void neighbour_output(struct gateway *gateway, struct frame *frame)
 	}
 	lease = find_owned(gateway, addr);
 	if (lease) {
+		/* Never heard on a port that is there (it has a static address, or its port is a
+		 * new one): the bridge does not know its MAC either, and its answer teaches it. */
+		if (lease->seen_port == LEASE_PORT_NONE)
+			ask(gateway, addr);
 		packet_set_macs(frame, &gateway->config.mac, &lease->mac);
 		frame_sink_push(gateway->context.to_bridge, frame);
 		return;

@@ -33,6 +33,8 @@ static struct pair *pair_new(uint64_t seed, const struct rig_link_model *model)
 		rig_link_init(&pair->link[i], &pair->time, &pair->random.random, model);
 		rig_guest_init(&pair->guest[i], &pair->time, &pair->random.random, &addr,
 			       &pair->link[i]);
+		pair->guest[i].mac.octet[5] = (uint8_t)i;
+		pair->guest[i].gateway_mac.octet[5] = (uint8_t)(1 - i);
 		pair->link[i].deliver = rig_guest_deliver;
 		pair->link[i].context = &pair->guest[1 - i];
 	}
@@ -108,7 +110,8 @@ static void test_clean_wire(void **state)
 static struct rig_tcp_options any_options(struct random *random)
 {
 	return (struct rig_tcp_options){
-		.mss = (uint16_t)(random_below(random, 8) == 0 ? 0 : 100 + random_below(random, 1361)),
+		.mss = (uint16_t)(random_below(random, 8) == 0 ? 0
+							       : 100 + random_below(random, 1361)),
 		.window_scale = (int)random_below(random, 16) - 1,
 		.receive_capacity = 1000 + random_below(random, 300000),
 		.drop_out_of_order = random_below(random, 3) == 0,

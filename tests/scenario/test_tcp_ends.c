@@ -29,7 +29,8 @@ static void assert_well(const char *wrong)
 static void test_reset_by_host(void **state)
 {
 	(void)state;
-	EACH_BACKLOG (config) {
+	EACH_BACKLOG(config)
+	{
 		struct rig_one one;
 
 		rig_one_init(&one, config);
@@ -50,7 +51,8 @@ static void test_reset_by_host(void **state)
 static void test_reset_by_guest(void **state)
 {
 	(void)state;
-	EACH_BACKLOG (config) {
+	EACH_BACKLOG(config)
+	{
 		struct rig_one one;
 
 		rig_one_init(&one, config);
@@ -84,8 +86,7 @@ static void test_reset_of_forward(void **state)
 	struct ip_endpoint client = rig_endpoint(RIG_ADDR_CLIENT, 50001);
 	struct ip_endpoint forward = rig_endpoint(RIG_ADDR_HOST, 2223);
 	rig_forward(one.rig, 2223, 23);
-	struct rig_peer *refused =
-		rig_host_client(&one.rig->host, &client, &forward, &one.host);
+	struct rig_peer *refused = rig_host_client(&one.rig->host, &client, &forward, &one.host);
 	rig_time_run(&one.rig->time, 100 * NS_PER_MS);
 	assert_true(refused->app.heard_reset);
 	assert_well(rig_one_wait_clean(&one, NS_PER_S));
@@ -165,7 +166,8 @@ static bool lose_first_fin(void *context, const uint8_t *bytes, size_t size)
 static void test_lost_fin(void **state)
 {
 	(void)state;
-	EACH_BACKLOG (config) {
+	EACH_BACKLOG(config)
+	{
 		for (unsigned way = 0; way < 2; way++) {
 			struct rig_one one;
 			unsigned left = 2;
@@ -216,6 +218,30 @@ static void test_fin_with_gap(void **state)
 	rig_one_done(&one);
 }
 
+/* The guest's FIN waits for a slow host; then the guest gives up. Its RST stands behind the FIN. */
+static void test_reset_behind_fin(void **state)
+{
+	struct rig_one one;
+
+	(void)state;
+	rig_one_init(&one, &kept);
+	rig_one_sizes(&one, 100000, 0);
+	one.host.app.end = RIG_APP_END_NEVER;
+	one.host.send_buffer = 3000;
+	one.host.receive_capacity = 3000;
+	one.host.app.interval_ns = 100 * NS_PER_S;
+	one.host.app.read_chunk = 1;
+	rig_one_connect(&one);
+	assert_true(rig_one_is_open(&one));
+	rig_time_run(&one.rig->time, 100 * NS_PER_MS);
+	assert_true(one.tcp.fin_sent && !one.tcp.fin_acknowledged);
+	rig_tcp_abort(&one.tcp);
+	assert_well(rig_one_wait_clean(&one, NS_PER_S));
+	rig_time_run(&one.rig->time, NS_PER_S);
+	assert_true(one.peer->app.heard_reset);
+	rig_one_done(&one);
+}
+
 static void half_close(const struct rig_config *config, bool guest_first, bool forward)
 {
 	struct rig_one one;
@@ -238,7 +264,8 @@ static void half_close(const struct rig_config *config, bool guest_first, bool f
 static void test_half_close(void **state)
 {
 	(void)state;
-	EACH_BACKLOG (config) {
+	EACH_BACKLOG(config)
+	{
 		for (unsigned i = 0; i < 4; i++)
 			half_close(config, i & 1, i & 2);
 	}
@@ -247,7 +274,8 @@ static void test_half_close(void **state)
 static void test_simultaneous_close(void **state)
 {
 	(void)state;
-	EACH_BACKLOG (config) {
+	EACH_BACKLOG(config)
+	{
 		struct rig_one one;
 		struct rig_config slow = *config;
 
@@ -410,21 +438,14 @@ static void test_drain(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_reset_by_host),
-		cmocka_unit_test(test_reset_by_guest),
-		cmocka_unit_test(test_reset_of_forward),
-		cmocka_unit_test(test_connect_answers),
-		cmocka_unit_test(test_lost_fin),
-		cmocka_unit_test(test_fin_with_gap),
-		cmocka_unit_test(test_half_close),
-		cmocka_unit_test(test_simultaneous_close),
-		cmocka_unit_test(test_reboot),
-		cmocka_unit_test(test_guest_away),
-		cmocka_unit_test(test_idle_is_kept),
-		cmocka_unit_test(test_reboot_same_port),
-		cmocka_unit_test(test_port_gone),
-		cmocka_unit_test(test_port_reuse),
-		cmocka_unit_test(test_drain),
+		cmocka_unit_test(test_reset_by_host),	   cmocka_unit_test(test_reset_by_guest),
+		cmocka_unit_test(test_reset_of_forward),   cmocka_unit_test(test_connect_answers),
+		cmocka_unit_test(test_lost_fin),	   cmocka_unit_test(test_fin_with_gap),
+		cmocka_unit_test(test_reset_behind_fin),   cmocka_unit_test(test_half_close),
+		cmocka_unit_test(test_simultaneous_close), cmocka_unit_test(test_reboot),
+		cmocka_unit_test(test_guest_away),	   cmocka_unit_test(test_idle_is_kept),
+		cmocka_unit_test(test_reboot_same_port),   cmocka_unit_test(test_port_gone),
+		cmocka_unit_test(test_port_reuse),	   cmocka_unit_test(test_drain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -273,8 +273,8 @@ static void test_accept_without_descriptors(void **state)
 static void test_forbidden(void **state)
 {
 	static const uint32_t addrs[] = {
-		0x7f000001, 0x00000001, 0xffffffff, 0xe0000001, 0xf0000001, 0xa9fea9fe,
-		RIG_ADDR_GATEWAY, RIG_ADDR_GATEWAY + 2, RIG_ADDR_HOST,
+		0x7f000001, 0x00000001,	      0xffffffff,	    0xe0000001,	   0xf0000001,
+		0xa9fea9fe, RIG_ADDR_GATEWAY, RIG_ADDR_GATEWAY + 2, RIG_ADDR_HOST,
 	};
 	struct rig_server any = { .plan.app = { .expect_size = RIG_NEVER } };
 	struct rig *rig = rig_new(&plain);

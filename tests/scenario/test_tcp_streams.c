@@ -17,13 +17,13 @@
 
 #include "rig/rig.h"
 
-#define RUN_FLOWS_MAX  4
-#define RUN_NS	       (4 * 3600 * NS_PER_S)
-#define RUN_AFTER_NS   (300 * NS_PER_S)
-#define SERVER_PORT    80
-#define FORWARD_PORT   2222
-#define FIRST_PORT     40000
-#define STREAM_SIZE    200000
+#define RUN_FLOWS_MAX 4
+#define RUN_NS	      (4 * 3600 * NS_PER_S)
+#define RUN_AFTER_NS  (300 * NS_PER_S)
+#define SERVER_PORT   80
+#define FORWARD_PORT  2222
+#define FIRST_PORT    40000
+#define STREAM_SIZE   200000
 
 static enum nat_backlog run_backlog;
 static uint64_t run_first = 1;
@@ -106,8 +106,7 @@ static struct rig_tcp_options any_options(struct run *run)
 		.initial_sequence = UINT32_MAX - any(run, 5000),
 	};
 	/* Nobody picks a scale in which the own buffer is nothing. */
-	while (options.window_scale > 0 &&
-	       options.receive_capacity >> options.window_scale < 4)
+	while (options.window_scale > 0 && options.receive_capacity >> options.window_scale < 4)
 		options.window_scale--;
 	return options;
 }
@@ -225,13 +224,17 @@ static void explain(const struct run *run, const struct run_flow *flow, const ch
 		 (unsigned long long)run->seed, flow->from_guest ? "outbound" : "forward", what,
 		 rig_tcp_state_name(flow->tcp.state), (unsigned long long)flow->tcp.app.heard,
 		 (unsigned long long)flow->guest.expect_size,
-		 flow->tcp.app.mismatch ? " WRONG BYTES" : flow->tcp.app.heard_end ? " end" : "",
+		 flow->tcp.app.mismatch	   ? " WRONG BYTES"
+		 : flow->tcp.app.heard_end ? " end"
+					   : "",
 		 (unsigned long long)flow->tcp.app.sent, (unsigned long long)flow->guest.send_size,
 		 flow->tcp.fault ? flow->tcp.fault : "none",
 		 (unsigned long long)(peer ? peer->app.heard : 0),
 		 (unsigned long long)flow->host.app.expect_size,
 		 peer && peer->app.mismatch ? " WRONG BYTES" : "",
-		 peer && peer->app.heard_reset ? " RST" : peer && peer->app.heard_end ? " end" : "",
+		 peer && peer->app.heard_reset ? " RST"
+		 : peer && peer->app.heard_end ? " end"
+					       : "",
 		 (unsigned long long)(peer ? peer->app.sent : 0),
 		 (unsigned long long)flow->host.app.send_size,
 		 peer && peer->finished ? " end" : "");
@@ -267,6 +270,11 @@ static void one_run(uint64_t seed)
 	assert_non_null(run);
 	run->seed = seed;
 	run->rig = rig_new(&config);
+	/* The guest is heard before a client comes; DHCP sees to that else. */
+	if (run_whole)
+		for (unsigned i = 0; i < 5; i++)
+			rig_guest_announce(&run->rig->guest);
+	rig_time_run(&run->rig->time, NS_PER_S);
 	size_t count = 1 + (chance(run, 3) ? any(run, RUN_FLOWS_MAX) : 0);
 	for (uint16_t i = 0; i < count; i++) {
 		run->flow[i].from_guest = chance(run, 2);

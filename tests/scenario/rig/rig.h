@@ -25,14 +25,13 @@
 #include "rig/rig_tcp.h"
 #include "rig/rig_time.h"
 
-
 struct rig_config {
 	uint64_t seed;
 	enum nat_backlog backlog;
 	struct rig_link_model up;
 	struct rig_link_model down;
-	uint32_t mtu; /* 0 = 1500 */
-	uint32_t flow_capacity; /* 0 = 256 */
+	uint32_t mtu;		     /* 0 = 1500 */
+	uint32_t flow_capacity;	     /* 0 = 256 */
 	uint32_t half_open_capacity; /* 0 = 64 */
 	enum nat_host_access host_access;
 	bool endpoint_independent; /* UDP filtering */

@@ -30,7 +30,7 @@ void rig_guest_forget(struct rig_guest *guest)
 {
 	if (!guest->time)
 		return;
-	list_for_each_safe (node, next, &guest->connections)
+	list_for_each_safe(node, next, &guest->connections)
 		rig_tcp_done(container_of(node, struct rig_tcp, node));
 }
 
@@ -137,8 +137,8 @@ void rig_guest_send_echo(struct rig_guest *guest, const struct ip_addr *to, uint
 	struct frame frame;
 
 	link.ttl = ttl;
-	bool built = packet_build_icmp(&frame, &link, &guest->addr, to, &header, &iov,
-				       size > 0 ? 1 : 0);
+	bool built =
+		packet_build_icmp(&frame, &link, &guest->addr, to, &header, &iov, size > 0 ? 1 : 0);
 	assert(built);
 	(void)built;
 	rig_guest_emit(guest, &frame, 0);
@@ -227,6 +227,22 @@ static void rig_guest_record(struct rig_guest *guest, const struct frame *frame,
 	frame_copy_payload(frame, 0, heard->data, size);
 }
 
+void rig_guest_announce(struct rig_guest *guest)
+{
+	struct arp_message message = {
+		.operation = ARP_OPERATION_REQUEST,
+		.sender_mac = guest->mac,
+		.sender_ip = guest->addr,
+		.target_ip = guest->addr,
+	};
+	struct frame frame;
+	bool built = packet_build_arp(&frame, &guest->mac, &mac_addr_broadcast, &message);
+
+	assert(built);
+	(void)built;
+	rig_guest_emit(guest, &frame, 0);
+}
+
 /* Answers who asks for its address. */
 static void rig_guest_input_arp(struct rig_guest *guest, const struct frame *frame)
 {
@@ -281,8 +297,7 @@ void rig_guest_deliver(void *context, const uint8_t *bytes, size_t size)
 		rig_guest_input_tcp(guest, &frame, &header);
 	} else if (guest->packet) {
 		frame_copy_payload(&frame, 0, guest->payload_in, frame.payload_size);
-		guest->packet(guest->context, &frame.packet, guest->payload_in,
-			      frame.payload_size);
+		guest->packet(guest->context, &frame.packet, guest->payload_in, frame.payload_size);
 	}
 }
 

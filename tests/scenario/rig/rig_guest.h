@@ -25,8 +25,8 @@ struct rig_tcp;
 /* A packet as the guest heard it. */
 struct rig_heard {
 	struct packet packet;
-	struct tcp_header tcp; /* TCP only */
-	size_t size;	       /* of the payload */
+	struct tcp_header tcp;	      /* TCP only */
+	size_t size;		      /* of the payload */
 	uint8_t data[RIG_HEARD_DATA]; /* its start */
 };
 
@@ -37,7 +37,7 @@ struct rig_guest {
 	struct mac_addr gateway_mac;
 	struct ip_addr addr;
 	struct ip_addr gateway;
-	struct rig_link *up; /* where its frames go */
+	struct rig_link *up;   /* where its frames go */
 	struct rig_port *port; /* where frames for it come from; NULL = another guest */
 	struct list connections;
 	bool trace;  /* prints every TCP segment: RIG_TRACE in the environment */
@@ -63,6 +63,8 @@ void rig_guest_init(struct rig_guest *guest, struct rig_time *time, struct rando
 /* Forgets every connection: what a reboot does to a guest. */
 void rig_guest_forget(struct rig_guest *guest);
 
+/* Gratuitous ARP (RFC 5227 2.3), as a guest sends when it gets its address. */
+void rig_guest_announce(struct rig_guest *guest);
 /* A frame arrived (rig_link.deliver). */
 void rig_guest_deliver(void *context, const uint8_t *bytes, size_t size);
 /* A frame was put on the wire towards the guest. */

@@ -25,7 +25,9 @@ static void rig_socket_woken(struct timer *timer, uint64_t now_ns)
 		events = rig_stream_events(socket);
 		break;
 	case RIG_SOCKET_LISTENER:
-		events = list_is_empty(&socket->waiting) ? 0 : EPOLLIN;
+		events = list_is_empty(&socket->waiting) && list_is_empty(&socket->hairpins)
+				 ? 0
+				 : EPOLLIN;
 		break;
 	case RIG_SOCKET_UDP:
 	case RIG_SOCKET_ECHO:
@@ -37,11 +39,23 @@ static void rig_socket_woken(struct timer *timer, uint64_t now_ns)
 		socket->owner->ready(socket->owner, events);
 }
 
-int rig_socket_new(struct rig_host *host, struct host_socket *owner, enum rig_socket_kind kind,
-		   struct rig_socket **ret_socket)
+struct rig_socket *rig_socket_alloc(struct rig_host *host, enum rig_socket_kind kind)
 {
+	struct rig_socket *socket = calloc(1, sizeof(*socket));
+
+	assert(socket);
+	socket->host = host;
+	socket->kind = kind;
+	timer_init(&socket->wake, rig_socket_woken);
+	rig_stream_init(socket);
+	rig_datagram_init(socket);
+	return socket;
+}
+
+int rig_socket_adopt(struct rig_socket *socket, struct host_socket *owner)
+{
+	struct rig_host *host = socket->host;
 	uint32_t most = host->sockets_max > 0 ? host->sockets_max : RIG_HOST_SOCKETS;
-	struct rig_socket *socket;
 	int fd = host->first_free;
 
 	assert(owner->fd == -1);
@@ -49,18 +63,24 @@ int rig_socket_new(struct rig_host *host, struct host_socket *owner, enum rig_so
 		return -EMFILE;
 	while (host->sockets[fd])
 		fd++;
-	socket = calloc(1, sizeof(*socket));
-	assert(socket);
-	socket->host = host;
-	socket->owner = owner;
-	socket->kind = kind;
-	timer_init(&socket->wake, rig_socket_woken);
-	rig_stream_init(socket);
-	rig_datagram_init(socket);
 	host->sockets[fd] = socket;
 	host->sockets_open++;
 	host->first_free = fd + 1;
+	socket->owner = owner;
 	owner->fd = fd;
+	return 0;
+}
+
+int rig_socket_new(struct rig_host *host, struct host_socket *owner, enum rig_socket_kind kind,
+		   struct rig_socket **ret_socket)
+{
+	struct rig_socket *socket = rig_socket_alloc(host, kind);
+	int rc = rig_socket_adopt(socket, owner);
+
+	if (rc < 0) {
+		free(socket);
+		return rc;
+	}
 	*ret_socket = socket;
 	return 0;
 }
@@ -71,17 +91,20 @@ void rig_socket_free(struct rig_socket *socket)
 
 	timer_clear(rig_host_timers(host), &socket->wake);
 	timer_clear(rig_host_timers(host), &socket->decided);
-	if (socket->owner->fd < host->first_free)
-		host->first_free = socket->owner->fd;
-	host->sockets[socket->owner->fd] = NULL;
-	host->sockets_open--;
-	socket->owner->fd = -1;
+	list_remove(&socket->hairpin_node);
+	if (socket->owner) {
+		if (socket->owner->fd < host->first_free)
+			host->first_free = socket->owner->fd;
+		host->sockets[socket->owner->fd] = NULL;
+		host->sockets_open--;
+		socket->owner->fd = -1;
+	}
 	free(socket);
 }
 
 void rig_socket_wake(struct rig_socket *socket)
 {
-	if (!timer_is_set(&socket->wake))
+	if (socket->owner && !timer_is_set(&socket->wake))
 		rig_time_after(socket->host->time, &socket->wake, 0);
 }
 
@@ -221,7 +244,7 @@ void rig_host_done(struct rig_host *host)
 {
 	if (!host->time)
 		return;
-	list_for_each_safe (node, next, &host->peers)
+	list_for_each_safe(node, next, &host->peers)
 		rig_peer_free(container_of(node, struct rig_peer, node));
 	rig_datagram_land(host);
 	assert(host->sockets_open == 0);

@@ -53,15 +53,18 @@ struct rig_socket {
 	struct rig_socket *other; /* PAIR */
 	struct rig_peer *peer;
 	size_t peek_offset;
-	bool ended;    /* FIN came */
-	bool finished; /* shutdown(SHUT_WR) */
-	bool no_space; /* somebody waits for room */
+	bool ended;	      /* FIN came */
+	bool finished;	      /* shutdown(SHUT_WR) */
+	bool no_space;	      /* somebody waits for room */
 	struct timer decided; /* connect */
 	int outcome;	      /* of connect, 0 or positive errno */
 
 	/* Listeners, datagrams */
 	struct ip_endpoint at;
-	struct list waiting;
+	struct list waiting;  /* rig_peer */
+	struct list hairpins; /* rig_socket: connected from inside, not accepted yet */
+	struct list hairpin_node;
+	struct ip_endpoint hairpin_from;
 	struct list datagrams;
 	size_t datagram_bytes;
 	struct list errors;
@@ -71,7 +74,7 @@ struct rig_socket {
 
 struct rig_peer_plan {
 	struct rig_app_plan app;
-	uint64_t delay_ns; /* one way */
+	uint64_t delay_ns;	 /* one way */
 	size_t receive_capacity; /* what the peer's kernel holds for it */
 	size_t send_buffer;	 /* of the socket under test */
 	size_t receive_buffer;
@@ -81,7 +84,7 @@ struct rig_peer_plan {
 struct rig_peer {
 	struct rig_host *host;
 	struct list node;
-	struct list wait_node; /* in a listener's queue */
+	struct list wait_node;	   /* in a listener's queue */
 	struct rig_socket *socket; /* NULL: not accepted yet, or closed */
 	struct ip_endpoint local;  /* its own endpoint */
 	struct ip_endpoint remote; /* as far as it knows: the host's */
@@ -147,7 +150,7 @@ struct rig_host {
 	struct random *random;
 	struct rig_socket *sockets[RIG_HOST_SOCKETS];
 	uint32_t sockets_open;
-	int first_free; /* no free number below */
+	int first_free;	      /* no free number below */
 	uint32_t sockets_max; /* then -EMFILE; 0 = RIG_HOST_SOCKETS */
 	uint16_t next_port;
 	struct list peers;

@@ -5,6 +5,7 @@
 #include "wire/icmp.h"
 
 #define RIG_QUEUE_MAX 212992 /* bytes that a socket holds: the kernel's default */
+#define RIG_HEADERS   28     /* IPv4 and UDP or ICMP */
 
 /* A datagram, or an ICMP error, on its way to a socket or waiting in it. */
 struct rig_flight {
@@ -35,7 +36,7 @@ static void rig_flight_free(struct rig_flight *flight)
 
 static void rig_flights_free(struct list *flights)
 {
-	list_for_each_safe (node, next, flights)
+	list_for_each_safe(node, next, flights)
 		rig_flight_free(container_of(node, struct rig_flight, node));
 }
 
@@ -45,7 +46,8 @@ void rig_datagram_close(struct rig_socket *socket)
 
 	rig_flights_free(&socket->datagrams);
 	rig_flights_free(&socket->errors);
-	list_for_each_safe (node, next, &host->flights) {
+	list_for_each_safe(node, next, &host->flights)
+	{
 		struct rig_flight *flight = container_of(node, struct rig_flight, node);
 
 		if (flight->owner == socket->owner)
@@ -128,9 +130,10 @@ static int rig_datagram_take_error(struct rig_socket *socket)
 
 static struct rig_socket *rig_host_find_udp(struct rig_host *host, const struct ip_endpoint *to)
 {
-	for (size_t i = 0; i < RIG_HOST_SOCKETS; i++) {
+	for (size_t i = 0, seen = 0; seen < host->sockets_open; i++) {
 		struct rig_socket *socket = host->sockets[i];
 
+		seen += socket ? 1 : 0;
 		if (socket && socket->kind == RIG_SOCKET_UDP &&
 		    socket->at.addr.family == to->addr.family &&
 		    rig_host_endpoint_matches(&socket->at, to))
@@ -178,6 +181,31 @@ static bool rig_datagram_dies(struct rig_socket *socket, const struct host_datag
 		.error = EHOSTUNREACH,
 		.payload_size = flight->size,
 	};
+	return true;
+}
+
+/* The kernel knows the path's MTU: the call fails, and the error queue tells it. True then. */
+static bool rig_datagram_is_too_big(struct rig_socket *socket, const struct host_datagram *datagram,
+				    uint16_t sequence, const struct iovec *iov, size_t count,
+				    size_t size)
+{
+	struct rig_host *host = socket->host;
+	struct rig_flight *flight;
+
+	if (host->path_mtu == 0 || !datagram->dont_fragment || size + RIG_HEADERS <= host->path_mtu)
+		return false;
+	flight = rig_flight_new(socket, iov, count, 0);
+	flight->is_error = true;
+	flight->sequence = sequence;
+	flight->error = (struct host_icmp_error){
+		.remote = datagram->remote,
+		.error = EMSGSIZE,
+		.mtu = host->path_mtu,
+	};
+	timer_clear(rig_host_timers(host), &flight->timer);
+	list_remove(&flight->node);
+	list_append(&socket->errors, &flight->node);
+	rig_socket_wake(socket);
 	return true;
 }
 
@@ -244,7 +272,7 @@ ssize_t rig_host_udp_send(struct host *host, struct host_socket *owner,
 		return rig_datagram_take_error(socket);
 	for (size_t i = 0; i < count; i++)
 		size += iov[i].iov_len;
-	if (rig->path_mtu > 0 && datagram->dont_fragment && size + 28 > rig->path_mtu)
+	if (rig_datagram_is_too_big(socket, datagram, 0, iov, count, size))
 		return -EMSGSIZE;
 	if (!rig_datagram_dies(socket, datagram, 0, iov, count) && server)
 		rig_udp_answer(socket, server, datagram, iov, count);
@@ -309,7 +337,7 @@ ssize_t rig_host_echo_send(struct host *host, struct host_socket *owner,
 		return rig_datagram_take_error(socket);
 	for (size_t i = 0; i < count; i++)
 		size += iov[i].iov_len;
-	if (rig->path_mtu > 0 && datagram->dont_fragment && size + 28 > rig->path_mtu)
+	if (rig_datagram_is_too_big(socket, datagram, sequence, iov, count, size))
 		return -EMSGSIZE;
 	if (rig->echo_silent || rig_datagram_dies(socket, datagram, sequence, iov, count))
 		return (ssize_t)size;

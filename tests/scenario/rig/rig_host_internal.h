@@ -24,6 +24,9 @@ struct rig_socket *rig_socket_of(struct rig_host *host, const struct host_socket
 /* A number for the owner's socket; -EMFILE. */
 int rig_socket_new(struct rig_host *host, struct host_socket *owner, enum rig_socket_kind kind,
 		   struct rig_socket **ret_socket) MUST_USE;
+/* The two halves of it: a socket that nobody holds yet. */
+struct rig_socket *rig_socket_alloc(struct rig_host *host, enum rig_socket_kind kind);
+int rig_socket_adopt(struct rig_socket *socket, struct host_socket *owner) MUST_USE;
 void rig_socket_free(struct rig_socket *socket);
 /* An edge: the owner hears the ready mask in the next batch. */
 void rig_socket_wake(struct rig_socket *socket);

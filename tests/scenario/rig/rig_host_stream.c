@@ -3,8 +3,7 @@
 
 #include "rig/rig_host_internal.h"
 
-#define RIG_PAIR_BUFFER	 65536
-#define RIG_BACKLOG_MOST 4096
+#define RIG_PAIR_BUFFER 65536
 
 static const struct rig_server rig_nobody = {
 	.answer = RIG_ANSWER_FAIL,
@@ -62,6 +61,8 @@ void rig_stream_init(struct rig_socket *socket)
 {
 	timer_init(&socket->decided, rig_stream_decided);
 	list_init(&socket->waiting);
+	list_init(&socket->hairpins);
+	list_init(&socket->hairpin_node);
 }
 
 void rig_stream_drained(struct rig_socket *socket)
@@ -79,7 +80,7 @@ void rig_stream_broken(struct rig_socket *socket, int error)
 	rig_socket_wake(socket);
 }
 
-static void rig_stream_close_pair(struct rig_socket *socket)
+static void rig_stream_close_pair(struct rig_socket *socket, bool reset)
 {
 	struct rig_socket *other = socket->other;
 
@@ -87,8 +88,8 @@ static void rig_stream_close_pair(struct rig_socket *socket)
 		other->other = NULL;
 		other->out = NULL;
 		other->ended = true;
-		if (socket->in->size > 0)
-			other->error = ECONNRESET;
+		if (socket->in->size > 0 || reset)
+			rig_stream_broken(other, ECONNRESET);
 		rig_socket_wake(other);
 	}
 	rig_bytes_done(&socket->own_in);
@@ -97,14 +98,22 @@ static void rig_stream_close_pair(struct rig_socket *socket)
 void rig_stream_close(struct rig_socket *socket, bool reset)
 {
 	if (socket->kind == RIG_SOCKET_PAIR)
-		rig_stream_close_pair(socket);
+		rig_stream_close_pair(socket, reset);
 	if (socket->peer)
 		rig_peer_closed(socket->peer, reset);
-	list_for_each_safe (node, next, &socket->waiting) {
+	list_for_each_safe(node, next, &socket->waiting)
+	{
 		struct rig_peer *peer = container_of(node, struct rig_peer, wait_node);
 
 		list_remove(node);
 		rig_peer_closed(peer, true);
+	}
+	list_for_each_safe(node, next, &socket->hairpins)
+	{
+		struct rig_socket *half = container_of(node, struct rig_socket, hairpin_node);
+
+		rig_stream_close_pair(half, true);
+		rig_socket_free(half);
 	}
 }
 
@@ -127,10 +136,52 @@ static struct rig_server *rig_host_find_server(struct rig_host *host, const stru
 	return NULL;
 }
 
-/* A connection between two of the host's own sockets: the listener's end becomes a peer that has
- * no app but the other socket's owner. Scenarios do not need it; hairpin goes through servers. */
-int rig_host_tcp_connect(struct host *host, struct host_socket *owner,
-			 const struct ip_endpoint *to)
+static struct rig_socket *rig_host_find_listener(struct rig_host *host,
+						 const struct ip_endpoint *to)
+{
+	for (size_t i = 0, seen = 0; seen < host->sockets_open; i++) {
+		struct rig_socket *socket = host->sockets[i];
+
+		seen += socket ? 1 : 0;
+		if (socket && socket->kind == RIG_SOCKET_LISTENER &&
+		    socket->at.addr.family == to->addr.family &&
+		    rig_host_endpoint_matches(&socket->at, to))
+			return socket;
+	}
+	return NULL;
+}
+
+static void rig_stream_join(struct rig_socket *first, struct rig_socket *second)
+{
+	rig_bytes_init(&first->own_in, RIG_PAIR_BUFFER);
+	rig_bytes_init(&second->own_in, RIG_PAIR_BUFFER);
+	first->in = second->out = &first->own_in;
+	second->in = first->out = &second->own_in;
+	first->other = second;
+	second->other = first;
+	first->state = second->state = RIG_STREAM_CONNECTED;
+	rig_socket_wake(first);
+	rig_socket_wake(second);
+}
+
+/* Both ends are sockets of the host under test: a guest that uses its own forward. */
+static int rig_host_connect_hairpin(struct rig_host *host, struct host_socket *owner,
+				    struct rig_socket *listener)
+{
+	struct rig_socket *socket;
+	int rc = rig_socket_new(host, owner, RIG_SOCKET_PAIR, &socket);
+
+	if (rc < 0)
+		return rc;
+	struct rig_socket *half = rig_socket_alloc(host, RIG_SOCKET_PAIR);
+	half->hairpin_from = (struct ip_endpoint){ host->default_source, rig_host_free_port(host) };
+	rig_stream_join(socket, half);
+	list_append(&listener->hairpins, &half->hairpin_node);
+	rig_socket_wake(listener);
+	return 0;
+}
+
+int rig_host_tcp_connect(struct host *host, struct host_socket *owner, const struct ip_endpoint *to)
 {
 	struct rig_host *rig = rig_host_of(host);
 	struct rig_server *server = rig_host_find_server(rig, to);
@@ -140,6 +191,10 @@ int rig_host_tcp_connect(struct host *host, struct host_socket *owner,
 	struct ip_endpoint from = { rig->default_source, 0 };
 	int rc;
 
+	struct rig_socket *listener = rig_host_find_listener(rig, to);
+
+	if (listener && !server)
+		return rig_host_connect_hairpin(rig, owner, listener);
 	if (answer->answer == RIG_ANSWER_FAIL && answer->delay_ns == 0)
 		return -answer->error;
 	rc = rig_socket_new(rig, owner, RIG_SOCKET_TCP, &socket);
@@ -186,20 +241,6 @@ int rig_host_tcp_result(struct host *host, struct host_socket *owner)
 	return -ENOTCONN;
 }
 
-static struct rig_socket *rig_host_find_listener(struct rig_host *host,
-						 const struct ip_endpoint *to)
-{
-	for (size_t i = 0; i < RIG_HOST_SOCKETS; i++) {
-		struct rig_socket *socket = host->sockets[i];
-
-		if (socket && socket->kind == RIG_SOCKET_LISTENER &&
-		    socket->at.addr.family == to->addr.family &&
-		    rig_host_endpoint_matches(&socket->at, to))
-			return socket;
-	}
-	return NULL;
-}
-
 int rig_host_tcp_listen(struct host *host, struct host_socket *owner, const struct ip_endpoint *at,
 			struct ip_endpoint *ret_bound)
 {
@@ -219,6 +260,22 @@ int rig_host_tcp_listen(struct host *host, struct host_socket *owner, const stru
 	return 0;
 }
 
+static int rig_host_accept_hairpin(struct rig_socket *listener, struct host_socket *owner,
+				   struct ip_endpoint *ret_peer, struct ip_endpoint *ret_local)
+{
+	struct rig_socket *half =
+		container_of(list_first(&listener->hairpins), struct rig_socket, hairpin_node);
+	int rc = rig_socket_adopt(half, owner);
+
+	if (rc < 0)
+		return rc;
+	list_remove(&half->hairpin_node);
+	*ret_peer = half->hairpin_from;
+	*ret_local = listener->at;
+	rig_socket_wake(half);
+	return 0;
+}
+
 int rig_host_tcp_accept(struct host *host, struct host_socket *owner,
 			struct host_socket *ret_socket, struct ip_endpoint *ret_peer,
 			struct ip_endpoint *ret_local)
@@ -229,6 +286,8 @@ int rig_host_tcp_accept(struct host *host, struct host_socket *owner,
 	struct rig_socket *socket;
 	int rc;
 
+	if (!list_is_empty(&listener->hairpins))
+		return rig_host_accept_hairpin(listener, ret_socket, ret_peer, ret_local);
 	if (!node)
 		return -EAGAIN;
 	rc = rig_socket_new(rig, ret_socket, RIG_SOCKET_TCP, &socket);
@@ -280,8 +339,8 @@ static size_t rig_stream_copy(const struct rig_socket *socket, size_t offset,
 	size_t done = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		size_t part = rig_bytes_peek(socket->in, offset + done, iov[i].iov_base,
-					     iov[i].iov_len);
+		size_t part =
+			rig_bytes_peek(socket->in, offset + done, iov[i].iov_base, iov[i].iov_len);
 
 		done += part;
 		if (part < iov[i].iov_len)
@@ -421,14 +480,6 @@ int rig_host_stream_pair(struct host *host, struct host_socket *a, struct host_s
 		rig_socket_free(first);
 		return rc;
 	}
-	rig_bytes_init(&first->own_in, RIG_PAIR_BUFFER);
-	rig_bytes_init(&second->own_in, RIG_PAIR_BUFFER);
-	first->in = second->out = &first->own_in;
-	second->in = first->out = &second->own_in;
-	first->other = second;
-	second->other = first;
-	first->state = second->state = RIG_STREAM_CONNECTED;
-	rig_socket_wake(first);
-	rig_socket_wake(second);
+	rig_stream_join(first, second);
 	return 0;
 }

@@ -17,7 +17,7 @@ struct rig_port {
 	bool keeps_macs; /* somebody before has filled them in */
 	uint64_t frames;
 	uint64_t flushes;
-	uint64_t refused; /* frames whose marks contradict them */
+	uint64_t refused;   /* frames whose marks contradict them */
 	uint64_t overflows; /* pushed although room() said 0 */
 	uint8_t bytes[FRAME_MAX_SIZE + FRAME_MIN_SIZE];
 };

@@ -32,8 +32,8 @@ static void rig_tcp_init(struct rig_tcp *tcp, struct rig_guest *guest,
 	rig_tcp_timers_init(tcp);
 	list_init(&tcp->node);
 	list_append(&guest->connections, &tcp->node);
-	tcp->initial = options->random_initial ? random_u32(guest->random)
-					       : options->initial_sequence;
+	tcp->initial =
+		options->random_initial ? random_u32(guest->random) : options->initial_sequence;
 	tcp->send_unacknowledged = tcp->initial;
 	tcp->send_next = tcp->initial;
 	tcp->send_most = tcp->initial;
@@ -97,6 +97,8 @@ void rig_tcp_take_syn(struct rig_tcp *tcp, const struct tcp_header *header)
 	tcp->send_mss = header->has_mss ? header->mss : TCP_MSS_DEFAULT_V4;
 	if (tcp->send_mss > room)
 		tcp->send_mss = room;
+	if (tcp->options.max_segment > 0 && tcp->send_mss > tcp->options.max_segment)
+		tcp->send_mss = tcp->options.max_segment;
 	/* Scaling holds only where both offered it (RFC 7323 2.2). */
 	if (header->has_window_scale && tcp->options.window_scale >= 0) {
 		tcp->send_shift = header->window_scale;

@@ -32,6 +32,7 @@ enum rig_tcp_state {
 
 struct rig_tcp_options {
 	uint16_t mss;	      /* 0 = option not sent */
+	uint16_t max_segment; /* it sends no larger ones, whatever the other side takes; 0 = any */
 	int window_scale;     /* -1 = option not sent */
 	uint32_t receive_capacity;
 	bool drop_out_of_order;
@@ -82,7 +83,7 @@ struct rig_tcp {
 	bool recovering;
 	bool fin_sent;
 	bool fin_acknowledged;
-	uint32_t timeouts; /* in a row */
+	uint32_t timeouts;	/* in a row */
 	uint64_t round_trip_ns; /* smoothed */
 	uint64_t measured_since_ns;
 	uint32_t measured_sequence;

@@ -19,7 +19,9 @@ void rig_tcp_observe(struct rig_tcp *tcp, const struct tcp_header *header, size_
 	if (!(header->flags & TCP_ACK))
 		return;
 	edge = header->acknowledgement + window;
-	if (tcp->edge_seen && tcp_seq_before(edge, tcp->edge))
+	/* Rounding by the scale may take back less than one step (RFC 7323 2.4). */
+	uint32_t step = header->flags & TCP_SYN ? 1 : UINT32_C(1) << tcp->edge_shift;
+	if (tcp->edge_seen && tcp_seq_before_equal(edge + step, tcp->edge))
 		rig_tcp_fault(tcp, "window edge moved left");
 	tcp->edge = tcp->edge_seen ? tcp_seq_max(edge, tcp->edge) : edge;
 	tcp->edge_seen = true;
@@ -82,8 +84,7 @@ static void rig_tcp_measured(struct rig_tcp *tcp)
 {
 	uint64_t took_ns;
 
-	if (!tcp->measuring ||
-	    tcp_seq_before(tcp->send_unacknowledged, tcp->measured_sequence))
+	if (!tcp->measuring || tcp_seq_before(tcp->send_unacknowledged, tcp->measured_sequence))
 		return;
 	tcp->measuring = false;
 	took_ns = tcp->app.time->now_ns - tcp->measured_since_ns;
@@ -276,8 +277,7 @@ static void rig_tcp_input_synchronised(struct rig_tcp *tcp, const struct tcp_hea
 		return;
 	}
 	if (!rig_tcp_is_acceptable(tcp, header->sequence, length)) {
-		if (size > 0 &&
-		    tcp_seq_after(header->sequence + (uint32_t)size, tcp->receive_edge))
+		if (size > 0 && tcp_seq_after(header->sequence + (uint32_t)size, tcp->receive_edge))
 			rig_tcp_fault(tcp, "data beyond the window");
 		rig_tcp_send_ack(tcp);
 		return;

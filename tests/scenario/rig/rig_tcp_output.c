@@ -143,7 +143,7 @@ static uint64_t rig_tcp_waiting(const struct rig_tcp *tcp, uint32_t sequence)
 static size_t rig_tcp_next_size(const struct rig_tcp *tcp, uint64_t waiting)
 {
 	uint32_t window = tcp->send_window < tcp->congestion_window ? tcp->send_window
-								     : tcp->congestion_window;
+								    : tcp->congestion_window;
 	uint32_t flight = tcp->send_next - tcp->send_unacknowledged;
 	uint32_t usable = window > flight ? window - flight : 0;
 	size_t size = tcp->send_mss;
@@ -168,8 +168,7 @@ static bool rig_tcp_send_one(struct rig_tcp *tcp)
 		return false;
 	if (size == waiting)
 		fin = tcp->fin_sent ||
-		      rig_app_wants_end(&tcp->app,
-					rig_tcp_position(sequence, tcp->initial) + size);
+		      rig_app_wants_end(&tcp->app, rig_tcp_position(sequence, tcp->initial) + size);
 	if (size == 0 && !fin)
 		return false;
 	tcp->send_next += (uint32_t)size + (fin ? 1 : 0);

@@ -35,7 +35,8 @@ void rig_time_settle(struct rig_time *time)
 		assert(rc == 0);
 		(void)rc;
 		time->batches++;
-		assert(++spins < RIG_SPIN_MAX);
+		spins++;
+		assert(spins < RIG_SPIN_MAX);
 	} while (time->activity != before || timers_next(loop_timers(time->loop)) <= time->now_ns);
 }
 
