@@ -53,9 +53,12 @@ static int attachment_get_option(int fd, int option, int *ret_value)
 int attachment_check_socket(int fd, int type, bool *ret_listening, struct error *err)
 {
 	int actual_type = 0;
+	int domain = 0;
 	int listening = 0;
 	int status = attachment_get_option(fd, SO_TYPE, &actual_type);
 
+	if (status == 0)
+		status = attachment_get_option(fd, SO_DOMAIN, &domain);
 	if (status == 0)
 		status = attachment_get_option(fd, SO_ACCEPTCONN, &listening);
 	if (status < 0) {
@@ -65,6 +68,11 @@ int attachment_check_socket(int fd, int type, bool *ret_listening, struct error 
 	if (actual_type != type) {
 		error_set(err, "file descriptor %d is not a %s socket", fd,
 			  type == SOCK_STREAM ? "stream" : "datagram");
+		return -EINVAL;
+	}
+	/* QEMU's streams may come by TCP; datagrams of another family lose and reorder frames. */
+	if (type == SOCK_DGRAM && domain != AF_UNIX) {
+		error_set(err, "file descriptor %d is not a unix socket", fd);
 		return -EINVAL;
 	}
 	*ret_listening = listening != 0;

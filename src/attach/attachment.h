@@ -22,7 +22,8 @@ struct attachment_context {
 	struct drop_counters *drops;
 	const struct log *log;
 	uint32_t mtu; /* caps frames in both directions: mtu + 14 (+ 4 for a VLAN tag) */
-	/* The peer left (reason "") or misbehaved; the attachment is dead but not yet freed. */
+	/* The peer left (reason "") or misbehaved: nothing passes any more. Called from inside the
+	 * attachment, so it must not be freed before the batch is over. */
 	void (*closed)(void *context, uint32_t port, const char *reason);
 	/* There is room again after room() said 0. */
 	void (*writable)(void *context, uint32_t port);

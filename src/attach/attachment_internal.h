@@ -28,6 +28,6 @@ static inline size_t attachment_frame_limit(const struct attachment *attachment)
 /* One frame's bytes from the guest: dissects, counts what is wrong, pushes the rest. */
 void attachment_receive(struct attachment *attachment, const uint8_t *bytes, size_t size);
 
-/* SO_DOMAIN AF_UNIX and SO_TYPE type, else -EINVAL with a sentence; *ret_listening by
- * SO_ACCEPTCONN. */
+/* SO_TYPE type, and AF_UNIX where that is SOCK_DGRAM, else -EINVAL with a sentence; *ret_listening
+ * by SO_ACCEPTCONN. */
 int attachment_check_socket(int fd, int type, bool *ret_listening, struct error *err) MUST_USE;

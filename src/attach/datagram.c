@@ -43,7 +43,13 @@ static void datagram_close(struct datagram *datagram)
 	context->closed(context->context, datagram->attachment.port, "");
 }
 
-/* False when the socket takes no more now. */
+/* A unix datagram socket hears of its peer's end only when it sends. */
+static bool datagram_peer_is_gone(int error)
+{
+	return error == ECONNREFUSED || error == ECONNRESET || error == ENOTCONN || error == EPIPE;
+}
+
+/* False when the socket takes no more, now or (closed) ever. */
 static bool datagram_send_first(struct datagram *datagram)
 {
 	struct iovec parts[2];
@@ -56,7 +62,11 @@ static bool datagram_send_first(struct datagram *datagram)
 	if (sendmsg(datagram->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
 		if (errno == EAGAIN || errno == ENOBUFS)
 			return false;
-		/* Longer than the peer's buffer, or the peer is gone: the frame is lost. */
+		if (datagram_peer_is_gone(errno)) {
+			datagram_close(datagram);
+			return false;
+		}
+		/* Longer than the peer's buffer: the frame is lost. */
 		drop_count(datagram->attachment.context.drops, DROP_SOCKET_ERROR);
 	}
 	out_queue_take(&datagram->queue, size + OUT_QUEUE_LENGTH_SIZE);

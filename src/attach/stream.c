@@ -27,11 +27,14 @@
 
 #define STREAM_LENGTH_SIZE 4
 #define STREAM_BUFFER_SIZE ((size_t)256 << 10)
+/* How long accepting pauses when no descriptor is left; the listener would wake us for ever. */
+#define STREAM_PAUSE_NS (100 * NS_PER_MS)
 
 struct stream {
 	struct attachment attachment;
 	struct loop_watch listener;
 	struct loop_watch connection;
+	struct timer accept_again;
 	int listen_fd;
 	int fd; /* -1: nobody is connected */
 	bool waits_for_out;
@@ -169,15 +172,29 @@ static int stream_watch_connection(struct stream *stream)
 static void stream_listener_ready(struct loop_watch *watch, uint32_t events)
 {
 	struct stream *stream = container_of(watch, struct stream, listener);
+	struct loop *loop = stream->attachment.context.loop;
 
 	(void)events;
+	/* cppcheck-suppress nullPointer ; accept() without an address */
 	int fd = accept4(stream->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0)
-		return; /* gone again, or no descriptor left: the loop asks again */
-	loop_watch_remove(stream->attachment.context.loop, &stream->listener);
+	if (fd < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED))
+		return; /* gone again */
+	loop_watch_remove(loop, &stream->listener);
+	if (fd < 0) {
+		drop_count(stream->attachment.context.drops, DROP_SOCKET_LIMIT);
+		timer_set(loop_timers(loop), &stream->accept_again,
+			  loop_now(loop) + STREAM_PAUSE_NS);
+		return;
+	}
 	stream->fd = fd;
 	if (stream_watch_connection(stream) < 0)
 		stream_disconnect(stream, "cannot watch the connection");
+}
+
+static void stream_accept_again(struct timer *timer, uint64_t now_ns)
+{
+	(void)now_ns;
+	stream_watch_listener(container_of(timer, struct stream, accept_again));
 }
 
 static void stream_emit(void *context, const struct iovec *parts, size_t count, size_t size)
@@ -245,6 +262,7 @@ static void stream_free(struct attachment *attachment)
 
 	loop_watch_remove(attachment->context.loop, &stream->listener);
 	loop_watch_remove(attachment->context.loop, &stream->connection);
+	timer_clear(loop_timers(attachment->context.loop), &stream->accept_again);
 	(void)fd_close(stream->listen_fd);
 	(void)fd_close(stream->fd);
 	out_queue_done(&stream->queue);
@@ -282,6 +300,7 @@ int attachment_new_stream(const struct attachment_context *context, int fd,
 		.context = *context,
 		.sink.ops = &stream_sink_ops,
 	};
+	timer_init(&stream->accept_again, stream_accept_again);
 	loop_watch_init(&stream->listener, stream_listener_ready);
 	loop_watch_init(&stream->connection, stream_connection_ready);
 	stream->listen_fd = listening ? fd : -1;

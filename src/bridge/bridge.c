@@ -16,6 +16,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bridge/fdb.h"
 #include "bridge/guard.h"
@@ -48,10 +49,28 @@ static bool bridge_is_too_long(const struct bridge *bridge, const struct frame *
 	       frame_size(frame) > (size_t)bridge->config.mtu + FRAME_ETHERNET_SIZE + 4;
 }
 
+/* Group addresses that no bridge passes on (IEEE 802.1Q 8.6.3): the link's own talk. */
+static bool bridge_is_reserved_group(const struct mac_addr *addr)
+{
+	static const uint8_t prefix[5] = { 0x01, 0x80, 0xc2, 0x00, 0x00 };
+
+	return memcmp(addr->octet, prefix, sizeof(prefix)) == 0 && addr->octet[5] < 0x10;
+}
+
 static void bridge_capture(struct bridge *bridge, struct frame *frame)
 {
 	if (bridge->capture)
 		frame_sink_push(bridge->capture, frame);
+}
+
+/* What a port gets, whoever sent it, is seen as not from a guest. */
+static void bridge_capture_to_guest(struct bridge *bridge, struct frame *frame)
+{
+	uint32_t port = frame->port;
+
+	frame->port = FRAME_PORT_NONE;
+	bridge_capture(bridge, frame);
+	frame->port = port;
 }
 
 static void bridge_push_to_port(struct bridge *bridge, uint32_t index, struct frame *frame)
@@ -70,13 +89,18 @@ static void bridge_push_to_port(struct bridge *bridge, uint32_t index, struct fr
 
 /*
  * A stage may change the headers of what it is pushed, so everybody but the last receiver gets a
- * copy of the frame (its payload stays borrowed).
+ * copy of the frame (its payload stays borrowed). Captured once, however many get it.
  */
 static void bridge_flood(struct bridge *bridge, struct frame *frame)
 {
+	bool captured = false;
+
 	for (uint32_t i = 0; i < bridge->config.port_capacity; i++) {
 		if (i == frame->port || !bridge->ports[i].to_guest)
 			continue;
+		if (!captured)
+			bridge_capture_to_guest(bridge, frame);
+		captured = true;
 		struct frame copy = *frame;
 
 		if (frame->payload == &frame->single)
@@ -135,13 +159,17 @@ static void bridge_ingress_push(struct frame_sink *sink, struct frame *frame)
 	bridge->counters.frames_from_guests++;
 	bridge->counters.bytes_from_guests += frame_size(frame);
 
+	if (bridge_is_reserved_group(destination)) {
+		drop_count(bridge->drops, DROP_NO_PORT);
+		return;
+	}
 	if (mac_addr_equal(destination, &bridge->config.gateway_mac)) {
 		bridge_push_to_gateway(bridge, frame);
 	} else if (mac_addr_is_multicast(destination)) {
 		bridge_flood(bridge, frame);
 		bridge_push_to_gateway(bridge, frame);
 	} else if (fdb_find(&bridge->fdb, destination, &to) && to != index) {
-		bridge_capture(bridge, frame);
+		bridge_capture_to_guest(bridge, frame);
 		bridge_push_to_port(bridge, to, frame);
 	} else {
 		drop_count(bridge->drops, DROP_NO_PORT);
@@ -159,6 +187,9 @@ static void bridge_flush_ports(struct bridge *bridge)
 		if (port->to_guest)
 			frame_sink_flush(port->to_guest);
 	}
+	/* A capture can be read while the network runs. */
+	if (bridge->capture)
+		frame_sink_flush(bridge->capture);
 }
 
 static void bridge_ingress_flush(struct frame_sink *sink)
@@ -192,10 +223,10 @@ static void bridge_gateway_push(struct frame_sink *sink, struct frame *frame)
 	uint32_t to;
 
 	frame->port = FRAME_PORT_NONE;
-	bridge_capture(bridge, frame);
 	if (mac_addr_is_multicast(&frame->packet.mac_destination)) {
 		bridge_flood(bridge, frame);
 	} else if (fdb_find(&bridge->fdb, &frame->packet.mac_destination, &to)) {
+		bridge_capture_to_guest(bridge, frame);
 		bridge_push_to_port(bridge, to, frame);
 	} else {
 		drop_count(bridge->drops, DROP_NO_PORT);

@@ -40,7 +40,8 @@ int bridge_new(const struct bridge_config *config, struct random *random,
 struct bridge *bridge_free(struct bridge *bridge);
 
 /* Both borrowed: where frames for the gateway go, and (NULL = off) a copy of every frame that
- * passes a port, in the guest's view, seen before the port's door. */
+ * passes a port, seen before the port's door: frame->port is the guest's that sent it, or
+ * FRAME_PORT_NONE for what goes to a guest (what goes to several is seen once). */
 void bridge_set_gateway(struct bridge *bridge, struct frame_sink *to_gateway);
 void bridge_set_capture(struct bridge *bridge, struct frame_sink *capture);
 
@@ -54,7 +55,7 @@ struct frame_sink *bridge_gateway_side(struct bridge *bridge);
 int bridge_port_add(struct bridge *bridge, struct frame_sink *to_guest, uint32_t *ret_port,
 		    struct frame_sink **ret_ingress) MUST_USE;
 /* Forgets the port and what was learnt by it. */
-void bridge_port_remove(struct bridge *bridge, uint32_t port);
+void bridge_port_remove(struct bridge *bridge, uint32_t index);
 uint32_t bridge_port_count(const struct bridge *bridge);
 
 void bridge_get_counters(const struct bridge *bridge, struct bridge_counters *ret_counters);

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +35,8 @@
 struct capture {
 	struct frame_sink sink;
 	int fd;
-	bool dead; /* the file cannot be written any more */
+	bool is_pipe; /* or anything else whose reader may be slow, or leave */
+	bool dead;    /* the file cannot be written any more */
 	uint64_t lost;
 	size_t filled;
 	uint8_t buffer[CAPTURE_BUFFER_SIZE];
@@ -99,6 +102,32 @@ static void capture_write_header(struct capture *capture, const char *name)
 	capture_end_block(capture, start);
 }
 
+/* write() without SIGPIPE, which would be the end of a process that did not ask for it: kept from
+ * this thread, and taken away where this very write caused it. */
+static ssize_t capture_write(const struct capture *capture, const void *bytes, size_t size)
+{
+	const struct timespec at_once = { .tv_sec = 0 };
+	sigset_t pending;
+	sigset_t broken;
+	sigset_t before;
+
+	if (!capture->is_pipe)
+		return write(capture->fd, bytes, size);
+	(void)sigemptyset(&broken);
+	(void)sigaddset(&broken, SIGPIPE);
+	(void)sigemptyset(&pending);
+	(void)sigpending(&pending);
+	(void)pthread_sigmask(SIG_BLOCK, &broken, &before);
+	ssize_t written = write(capture->fd, bytes, size);
+	int failed = errno;
+	if (written < 0 && failed == EPIPE && !sigismember(&pending, SIGPIPE))
+		while (sigtimedwait(&broken, NULL, &at_once) < 0 && errno == EINTR)
+			;
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	errno = failed;
+	return written;
+}
+
 /*
  * On a full pipe the bytes stay and later packets are left out until there is room: a block is never
  * cut in two.
@@ -109,7 +138,7 @@ static void capture_write_out(struct capture *capture)
 
 	while (done < capture->filled && !capture->dead) {
 		ssize_t written =
-			write(capture->fd, capture->buffer + done, capture->filled - done);
+			capture_write(capture, capture->buffer + done, capture->filled - done);
 		if (written >= 0)
 			done += (size_t)written;
 		else if (errno == EAGAIN)
@@ -183,10 +212,12 @@ int capture_new(int fd, const char *name, struct capture **ret_capture, struct e
 		return -ENOMEM;
 	capture->sink.ops = &capture_ops;
 	capture->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	if (capture->fd < 0 || fstat(capture->fd, &status) < 0 ||
-	    (!S_ISREG(status.st_mode) && fd_set_nonblocking(capture->fd) < 0)) {
-		int failed = errno;
-
+	int failed = capture->fd < 0 || fstat(capture->fd, &status) < 0 ? errno : 0;
+	if (failed == 0) {
+		capture->is_pipe = !S_ISREG(status.st_mode);
+		failed = capture->is_pipe ? -fd_set_nonblocking(capture->fd) : 0;
+	}
+	if (failed != 0) {
 		error_set(err, "cannot capture to file descriptor %d: %s", fd, strerror(failed));
 		(void)fd_close(capture->fd);
 		free(capture);

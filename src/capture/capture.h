@@ -15,7 +15,8 @@
 
 struct capture;
 
-/* Duplicates fd and writes the file's header. Negative errno with a sentence in err. `name` is the
+/* Duplicates fd (a pipe becomes non-blocking for whoever shares it) and writes the file's header.
+ * Negative errno with a sentence in err. `name` is the
  * interface name shown by readers. */
 int capture_new(int fd, const char *name, struct capture **ret_capture, struct error *err) MUST_USE;
 /* Writes out what is buffered. */

@@ -73,7 +73,6 @@ struct vmnet_network {
 	struct network_port *ports; /* [port_capacity], by bridge port */
 	vmnet_port_t last_port_id;
 	struct loop_deferred reap;
-	struct loop_deferred capture_flush;
 
 	bool thread_runs;
 	pthread_t thread;
@@ -91,8 +90,8 @@ void network_free(struct vmnet_network *network);
 int network_start(struct vmnet_network *network, struct error *err) MUST_USE;
 
 /* ports.c: in the network's thread. */
-void network_port_closed(void *network, uint32_t port, const char *reason);
-void network_port_writable(void *network, uint32_t port);
+void network_port_closed(void *context, uint32_t index, const char *reason);
+void network_port_writable(void *context, uint32_t port);
 void network_reap_ports(struct loop_deferred *deferred);
 void network_remove_all_ports(struct vmnet_network *network);
 

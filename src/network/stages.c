@@ -100,13 +100,6 @@ static int stages_new_nat(struct vmnet_network *network)
 	return nat_new(&nat, &context, &network->nat);
 }
 
-static void stages_flush_capture(struct loop_deferred *deferred)
-{
-	struct vmnet_network *network = container_of(deferred, struct vmnet_network, capture_flush);
-
-	frame_sink_flush(capture_sink(network->capture));
-}
-
 /* Guest addresses: all but network, gateway and broadcast. */
 static uint32_t stages_port_capacity(const struct ip_prefix *subnet)
 {
@@ -122,7 +115,6 @@ int network_stages_new(struct vmnet_network *network, int capture_fd, struct err
 	network->port_capacity = stages_port_capacity(&network->subnet);
 	network->ports = calloc(network->port_capacity, sizeof(*network->ports));
 	loop_deferred_init(&network->reap, network_reap_ports);
-	loop_deferred_init(&network->capture_flush, stages_flush_capture);
 	if (status == 0 && !network->ports)
 		status = -ENOMEM;
 	if (status == 0)
@@ -163,7 +155,6 @@ void network_stages_free(struct vmnet_network *network)
 	if (network->ports)
 		network_remove_all_ports(network);
 	loop_deferred_cancel(&network->reap);
-	loop_deferred_cancel(&network->capture_flush);
 	network->nat = nat_free(network->nat);
 	network->gateway = gateway_free(network->gateway);
 	network->bridge = bridge_free(network->bridge);
