@@ -37,9 +37,9 @@ struct ip_addr icmp_error_origin(const struct nat *nat, const struct ip_addr *or
 
 /*
  * Tells a guest that a packet of its own did not arrive: rebuilds the packet's headers from the
- * flow (guest -> remote, protocol; quote = the bytes behind its IP header, at least the first 8)
- * and sends an ICMP error of type and code from `origin`. Rate limited per network
- * (RFC 1812 4.3.2.8). mtu only for "fragmentation needed".
+ * flow (guest -> remote, protocol; quote_size = the bytes behind its IP header, 8 or more, of which
+ * `quote` has as many as fit into ICMP_QUOTE_MAX) and sends an ICMP error of type and code from
+ * `origin`. mtu only for "fragmentation needed".
  */
 void icmp_send_error(struct nat *nat, const struct ip_addr *origin, const struct ip_addr *guest,
 		     const struct ip_addr *remote, uint8_t protocol, uint8_t type, uint8_t code,

@@ -207,7 +207,7 @@ static void icmp_report_error(struct icmp_flow *flow, const struct host_icmp_err
 	writer_bytes(&writer, table->buffer,
 		     size < writer_left(&writer) ? size : writer_left(&writer));
 	icmp_send_error(nat, &origin, &flow->guest, &request->seen, PACKET_IP_PROTOCOL_ICMP,
-			error->type, error->code, error->mtu, quote, writer.position);
+			error->type, error->code, error->mtu, quote, ICMP_HEADER_SIZE + size);
 }
 
 /* Returns the MTU that the host itself named for a request it did not take, 0 when there was none:

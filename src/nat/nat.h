@@ -99,7 +99,7 @@ void nat_port_gone(struct nat *nat, uint32_t port);
  * Binds and serves. One call a socket: external.addr decides the family. *ret_bound is the endpoint
  * as bound. Negative errno of bind() or listen() (-EADDRINUSE, -EACCES), or -EEXIST, -ENOSPC.
  */
-int nat_forward_add(struct nat *nat, const struct nat_forward *forward,
+int nat_forward_add(struct nat *nat, const struct nat_forward *rule,
 		    struct ip_endpoint *ret_bound) MUST_USE;
 /* Stops listening; connections under way go on. -ENOENT when there is none. */
 int nat_forward_remove(struct nat *nat, uint8_t protocol,

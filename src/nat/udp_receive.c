@@ -205,8 +205,7 @@ static void udp_report_error(const struct udp_peer *peer, const struct host_icmp
 	writer_bytes(&writer, table->buffer,
 		     size < writer_left(&writer) ? size : writer_left(&writer));
 	icmp_send_error(nat, &origin, &peer->mapping->guest.addr, &peer->seen.addr,
-			PACKET_IP_PROTOCOL_UDP, told.type, told.code, told.mtu, quote,
-			writer.position);
+			PACKET_IP_PROTOCOL_UDP, told.type, told.code, told.mtu, quote, header.size);
 }
 
 /* The peer an error is about: errors do not say which address the datagram left from. */

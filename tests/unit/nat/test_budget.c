@@ -158,14 +158,10 @@ static void sums_hold_in_any_order(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(one_port_may_have_all),
-		TEST(share_follows_the_ports_in_use),
-		TEST(small_share_is_raised),
-		TEST(something_is_kept_for_newcomers),
-		TEST(small_table_keeps_nothing_back),
-		TEST(no_port_counts_for_the_network),
-		TEST(empty_budget_gives_nothing),
-		TEST(sums_hold_in_any_order),
+		TEST(one_port_may_have_all),	      TEST(share_follows_the_ports_in_use),
+		TEST(small_share_is_raised),	      TEST(something_is_kept_for_newcomers),
+		TEST(small_table_keeps_nothing_back), TEST(no_port_counts_for_the_network),
+		TEST(empty_budget_gives_nothing),     TEST(sums_hold_in_any_order),
 	};
 
 	return cmocka_run_group_tests_name("budget", tests, NULL, NULL);

@@ -436,8 +436,8 @@ static void sink_push(struct frame_sink *sink, struct frame *frame)
 	if (!again.packet.ip_is_fragment && again.packet.ip_protocol != PACKET_IP_PROTOCOL_TCP)
 		assert_true(frame_verify_checksum(&again));
 	heard->payload = heard->frame + heard->packet.payload_offset;
-	heard->payload_size =
-		heard->packet.l3_offset + heard->packet.ip_total_size - heard->packet.payload_offset;
+	heard->payload_size = (size_t)heard->packet.l3_offset + heard->packet.ip_total_size -
+			      heard->packet.payload_offset;
 	if (heard->packet.has_l4 && heard->packet.ip_protocol == PACKET_IP_PROTOCOL_ICMP)
 		hear_icmp(heard);
 }
@@ -566,6 +566,26 @@ struct world_heard *next_heard(void)
 	return world->heard_seen < world->heard_count ? &world->heard[world->heard_seen++] : NULL;
 }
 
+struct world_sent *must_send(void)
+{
+	struct world_sent *sent = next_sent();
+
+	if (sent)
+		return sent;
+	fail_msg("nothing was sent");
+	abort();
+}
+
+struct world_heard *must_hear(void)
+{
+	struct world_heard *heard = next_heard();
+
+	if (heard)
+		return heard;
+	fail_msg("no guest heard anything");
+	abort();
+}
+
 void forget_all(void)
 {
 	for (unsigned i = 0; i < world->sent_count; i++)
@@ -580,9 +600,8 @@ void forget_all(void)
 
 void expect_heard(struct ip_endpoint from, struct ip_endpoint to, const char *text)
 {
-	struct world_heard *heard = next_heard();
+	struct world_heard *heard = must_hear();
 
-	assert_non_null(heard);
 	assert_int_equal(heard->packet.ip_protocol, PACKET_IP_PROTOCOL_UDP);
 	assert_true(ip_addr_equal(&heard->packet.ip_source, &from.addr));
 	assert_int_equal(heard->packet.port_source, from.port);
@@ -594,9 +613,8 @@ void expect_heard(struct ip_endpoint from, struct ip_endpoint to, const char *te
 
 struct world_sent *expect_sent(struct ip_endpoint to, const char *text)
 {
-	struct world_sent *sent = next_sent();
+	struct world_sent *sent = must_send();
 
-	assert_non_null(sent);
 	assert_true(ip_endpoint_equal(&sent->datagram.remote, &to));
 	assert_int_equal(sent->size, strlen(text));
 	assert_memory_equal(sent->bytes, text, strlen(text));
@@ -611,9 +629,8 @@ void expect_silence(void)
 
 struct world_heard *expect_error(uint32_t origin, uint8_t type, uint8_t code, uint32_t seen)
 {
-	struct world_heard *heard = next_heard();
+	struct world_heard *heard = must_hear();
 
-	assert_non_null(heard);
 	assert_int_equal(heard->packet.ip_protocol, PACKET_IP_PROTOCOL_ICMP);
 	assert_int_equal(ip_addr_to_v4(&heard->packet.ip_source), origin);
 	assert_int_equal(heard->icmp.type, type);
@@ -755,8 +772,12 @@ void world_run(void)
 
 	/* Deferred work and timers that are due at once take a few batches. */
 	while (quiet < 3) {
-		quiet = deliver_events() ? 0 : quiet + 1;
+		unsigned before = world->heard_count + world->sent_count;
+		bool any = deliver_events();
+
 		assert_int_equal(loop_run_once(world->loop, 0), 0);
+		any = any || world->heard_count + world->sent_count != before;
+		quiet = any ? 0 : quiet + 1;
 		assert_true(++rounds < 10000);
 	}
 }

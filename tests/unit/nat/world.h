@@ -161,6 +161,8 @@ void world_fill(uint8_t *bytes, size_t size);
 /* The next thing sent to the world, or heard by guests, in order. NULL when there is none. */
 struct world_sent *next_sent(void);
 struct world_heard *next_heard(void);
+struct world_sent *must_send(void) __attribute__((returns_nonnull));
+struct world_heard *must_hear(void) __attribute__((returns_nonnull));
 void forget_all(void);
 /* Fails unless it says that text and came from there. */
 void expect_heard(struct ip_endpoint from, struct ip_endpoint to, const char *text);
