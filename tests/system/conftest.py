@@ -11,6 +11,7 @@ import os
 import pathlib
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # so that fixtures clean up, too, when a time limit ends the run
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=1))
     config.addinivalue_line("markers", "soak: takes minutes, runs with --soak alone")
 
 

@@ -1,0 +1,64 @@
+#!/usr/bin/python3
+"""A program in QEMU's place, for what tartlet does around it: it answers --version, speaks as much QMP
+as a start needs, and ends in the way that $FAKE_QEMU says.
+
+    run         until a signal comes (the default)
+    stubborn    the same, but SIGTERM does not end it
+    poweroff    as when the guest turns itself off
+    signalled   as when somebody else sends it SIGTERM
+    fail        writes two lines to its standard error and exits with 1 before the guest is started
+    crash       kills itself by SIGABRT once the guest is started
+    old         says that it is 6.2
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+
+
+def qmp_fd():
+    for argument in sys.argv:
+        if argument.startswith("socket,id=qmp0,fd="):
+            return int(argument.rpartition("=")[2])
+    sys.exit("no QMP socket")
+
+
+def main():
+    how = os.environ.get("FAKE_QEMU", "run")
+    if "--version" in sys.argv:
+        print(f"QEMU emulator version {'6.2.0' if how == 'old' else '7.2.22'} (fake)")
+        return 0
+    if how == "fail":
+        print("qemu: first line", "qemu: the disk is on fire", sep="\n", file=sys.stderr)
+        return 1
+    if how == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    monitor = socket.socket(fileno=qmp_fd())
+    stream = monitor.makefile("rw")
+
+    def say(message):
+        stream.write(json.dumps(message) + "\r\n")
+        stream.flush()
+
+    say({"QMP": {"version": {}, "capabilities": []}})
+    asked = json.loads(stream.readline())
+    assert asked["execute"] == "qmp_capabilities"
+    say({"return": {}, "id": asked["id"]})
+    if how == "poweroff":
+        say({"event": "SHUTDOWN", "data": {"guest": True, "reason": "guest-shutdown"}})
+        return 0
+    if how == "signalled":
+        say({"event": "SHUTDOWN", "data": {"guest": False, "reason": "host-signal"}})
+        return 0
+    if how == "crash":
+        os.abort()
+    while line := stream.readline():
+        if json.loads(line)["execute"] == "system_powerdown":
+            say({"event": "SHUTDOWN", "data": {"guest": True, "reason": "guest-shutdown"}})
+            return 0
+    return 0
+
+
+sys.exit(main())

@@ -1,0 +1,632 @@
+"""The program as it is used: options, messages, exit codes, files. No guest is booted: where one would
+be, lab/fake_qemu.py stands in QEMU's place."""
+
+import json
+import os
+import pathlib
+import re
+import resource
+import shutil
+import signal
+import stat
+import subprocess
+
+import pytest
+from lab.tartlet import FACT, FORWARD, children, wait_gone
+
+FAKE_QEMU = pathlib.Path(__file__).resolve().parent / "lab" / "fake_qemu.py"
+COMMANDS = ["create", "run", "ip", "list", "get", "stop", "delete", "forward"]
+VERSION = re.compile(r"^tartlet \d+\.\d+\.\d+\n$")
+
+
+class Running:
+    """A `tartlet run` over the fake, after its guest was started."""
+
+    def __init__(self, cli, argv, environment):
+        self.process = subprocess.Popen([cli.program, "run", *argv], env=environment, text=True,
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, start_new_session=True)
+        cli.running.append(self)
+        self.lines = []
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            if line.startswith("address: "):
+                break
+
+    def fact(self, name):
+        found = [match["value"] for match in map(FACT.match, self.lines) if match and match["name"] == name]
+        assert len(found) == 1, self.lines
+        return found[0]
+
+    def end(self, number=None, timeout=20):
+        """Exit code, the rest of standard output, standard error."""
+        if number:
+            self.process.send_signal(number)
+        output, errors = self.process.communicate(timeout=timeout)
+        return self.process.returncode, output, errors
+
+
+class Cli:
+    """The program with a home of its own below SCRATCH."""
+
+    def __init__(self, program, path):
+        self.program = program
+        self.path = path
+        self.home = path / "home"
+        self.running = []
+        (path / "bin").mkdir()
+        (path / "runtime").mkdir(mode=0o700)
+        shutil.copyfile(FAKE_QEMU, path / "bin/qemu-system-x86_64")
+        (path / "bin/qemu-system-x86_64").chmod(0o755)
+        (path / "kernel").write_bytes(b"kernel" * 100)
+        (path / "initrd").write_bytes(b"initrd" * 100)
+        self.environment = os.environ | {
+            "TARTLET_HOME": str(self.home), "HOME": str(path), "LC_ALL": "C.UTF-8",
+            "XDG_RUNTIME_DIR": str(path / "runtime"), "PATH": f"{path}/bin:{os.environ['PATH']}",
+        }
+
+    def run(self, *argv, expect=0, **environment):
+        """stdout, stderr of a command that ends by itself."""
+        done = subprocess.run([self.program, *map(str, argv)], env=self.environment | environment,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=40,
+                              check=False)
+        assert done.returncode == expect, f"{argv}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout, done.stderr
+
+    def refused(self, *argv, expect=64):
+        """What it says on standard error, when it says nothing else."""
+        output, errors = self.run(*argv, expect=expect)
+        assert output == "" and errors
+        return errors
+
+    def create(self, name, *options):
+        self.run("create", name, "--kernel", self.path / "kernel", "--initrd", self.path / "initrd",
+                 *options)
+        return self.home / "vms" / name
+
+    def start(self, *argv, **environment):
+        return Running(self, [str(word) for word in argv], self.environment | environment)
+
+    def config(self, name):
+        return json.loads((self.home / "vms" / name / "config.json").read_text())
+
+
+@pytest.fixture
+def cli(program, tmp_path):
+    made = Cli(program, tmp_path)
+    yield made
+    for running in made.running:
+        if running.process.poll() is None:
+            running.process.kill()
+            running.process.communicate()
+
+
+@pytest.fixture
+def vm(cli):
+    cli.create("one")
+    return "one"
+
+
+def test_version_and_help(cli):
+    assert VERSION.match(cli.run("--version")[0])
+    output = cli.run("--help")[0]
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} +\S", output, re.MULTILINE)
+    assert not cli.home.exists()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command(cli, command):
+    output = cli.run(command, "--help")[0]
+    assert output.startswith(f"Usage: tartlet {command} ")
+    assert f"\n  tartlet {command} " in output.partition("Examples:")[2]
+    assert VERSION.match(cli.run(command, "--version")[0])
+    assert not cli.home.exists()
+
+
+@pytest.mark.parametrize("argv", [
+    [], ["--nonsense"], ["nonsense"], ["create"], ["run"], ["ip"], ["get"], ["stop"], ["delete"],
+    ["forward"], ["forward", "add"], ["forward", "add", "x"], ["forward", "remove", "x"],
+    ["forward", "list"], ["forward", "change", "x", "1:1"], ["forward", "list", "x", "1:1"],
+    ["create", "x"], ["create", "x", "--kernel", "k"], ["create", "x", "--initrd", "i"],
+    ["create", "x", "--kernel", "k", "--initrd", "i", "--cpu", "0"],
+    ["create", "x", "--kernel", "k", "--initrd", "i", "--cpu", "256"],
+    ["create", "x", "--kernel", "k", "--initrd", "i", "--cpu", "two"],
+    ["create", "x", "--kernel", "k", "--initrd", "i", "--memory", "31"],
+    ["create", "x", "--kernel", "k", "--initrd", "i", "--disk-size", "0"],
+    ["create", "x", "--kernel", "k", "--initrd", "i", "--disk-size", "-1"],
+    ["create", "x", "--kernel", "k", "--initrd", "i", "--cmdline", "a\nb"],
+    ["create", "x", "y", "--kernel", "k", "--initrd", "i"],
+    ["run", "x", "y"], ["run", "x", "--accel", "hvf"], ["run", "x", "--nonsense"],
+    ["run", "x", "--net-pcap", ""], ["run", "x", "--net-host-access", "all"],
+    ["run", "x", "--net-vmnet-expose"], ["run", "x", "--net-vmnet-expose", "0:0"],
+    ["ip", "x", "--wait", "-1"], ["ip", "x", "--wait", "soon"], ["ip", "x", "--resolver", "agent"],
+    ["list", "x"], ["list", "--format", "yaml"], ["list", "--source", "oci"], ["get", "x", "-f", "xml"],
+    ["get", "x", "y"], ["stop", "x", "-t", "x"], ["stop", "x", "y"],
+    ["forward", "add", "x", ""], ["forward", "add", "x", "1"], ["forward", "remove", "x", "0:1"],
+])
+def test_usage_errors(cli, argv):
+    said = cli.refused(*argv)
+    assert said.startswith("tartlet")
+    assert not cli.home.exists(), "something was made for a command that was wrong"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".x", "a/b", "/etc", "a\nb", "\x1b[2J", "\udcff", "x" * 256])
+@pytest.mark.parametrize("command", [["run"], ["create"], ["delete"], ["get"], ["forward", "list"]])
+def test_bad_names(cli, command, name):
+    said = cli.refused(*command, name)
+    assert "VM name" in said and "\x1b" not in said
+    assert not cli.home.exists()
+
+
+@pytest.mark.parametrize("spec, piece", [
+    ("2222", "2222"), ("80:80,2222:0", "2222:0"), ("99999:22", "99999:22"), ("2222:22, 80:80", " 80:80"),
+])
+def test_expose_names_the_bad_piece(cli, spec, piece):
+    said = cli.refused("run", "x", "--net-vmnet-expose", spec)
+    assert (f'invalid port forwarding spec "{piece}": expected EXTERNAL_PORT:INTERNAL_PORT[/PROTOCOL] '
+            "with non-zero ports") in said
+
+
+def test_expose_names_the_unknown_protocol(cli):
+    said = cli.refused("run", "x", "--net-vmnet-expose", "2222:22/sctp")
+    assert 'spec "2222:22/sctp": unknown protocol "sctp", expected tcp or udp' in said
+
+
+def test_expose_twice_over_two_options(cli):
+    said = cli.refused("run", "x", "--net-vmnet-expose", "80:80", "--net-vmnet-expose", "80:81")
+    assert 'spec "80:81"' in said and "80/tcp" in said
+
+
+OTHERS = [["--net-bridged", "eth0"], ["--net-softnet"], ["--net-host"]]
+EXCLUSIVE = "--net-bridged, --net-softnet, --net-host and --net-vmnet are mutually exclusive"
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("ours", [["--net-vmnet"], ["--net-vmnet-expose", "0:22"],
+                                  ["--net-vmnet-subnet", "10.9.8.0/30"]])
+def test_exclusive(cli, ours, other):
+    assert EXCLUSIVE in cli.refused("run", "x", *ours, *other)
+    assert EXCLUSIVE in cli.refused("run", "x", *other, *ours)
+
+
+def test_exclusive_among_themselves(cli):
+    assert EXCLUSIVE in cli.refused("run", "x", "--net-softnet", "--net-host")
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_not_available_yet(cli, other):
+    assert cli.refused("run", "x", *other, expect=1) == f"{other[0]} is not available yet\n"
+    assert not cli.home.exists()
+
+
+def test_create(cli):
+    directory = cli.create("debian", "--cpu", 4, "--memory", 512, "--cmdline", "a=b ä")
+    assert (directory / "kernel").read_bytes() == b"kernel" * 100
+    assert (directory / "initrd").read_bytes() == b"initrd" * 100
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    config = cli.config("debian")
+    assert config["version"] == 1
+    assert (config["cpuCount"], config["memorySize"], config["cmdline"]) == (4, 512 << 20, "a=b ä")
+    first = int(config["macAddress"].split(":")[0], 16)
+    assert first & 3 == 2, "not unicast and locally administered"
+    assert config["disks"] == []
+    assert list((cli.home / "tmp").iterdir()) == []
+
+
+def test_create_with_an_empty_disk(cli):
+    disk = (cli.create("one", "--disk-size", 2) / "disk.img").stat()
+    assert disk.st_size == 2_000_000_000
+    assert disk.st_blocks < 100, "not sparse"
+
+
+def test_create_with_a_disk_that_grows(cli):
+    source = cli.path / "source.img"
+    with source.open("wb") as file:
+        file.write(b"data")
+        file.truncate(100_000_000)
+    disk = cli.create("one", "--disk", source, "--disk-size", 1) / "disk.img"
+    assert disk.stat().st_size == 1_000_000_000
+    assert disk.stat().st_blocks < 1000
+    with disk.open("rb") as file:
+        assert file.read(5) == b"data\0"
+    assert (cli.create("two", "--disk", source) / "disk.img").stat().st_size == 100_000_000
+
+
+def create_refused(cli, *options, **files):
+    files = {"kernel": cli.path / "kernel", "initrd": cli.path / "initrd"} | files
+    said = cli.refused("create", "one", "--kernel", files["kernel"], "--initrd", files["initrd"],
+                       *options, expect=1)
+    assert not (cli.home / "vms/one").exists()
+    assert list((cli.home / "tmp").iterdir()) == []
+    return said
+
+
+def test_create_refuses_bad_files(cli):
+    (cli.path / "empty").touch()
+    (cli.path / "qcow").write_bytes(b"QFI\xfb" + bytes(100))
+    assert str(cli.path / "none") in create_refused(cli, kernel=cli.path / "none")
+    assert "not a regular file with content" in create_refused(cli, initrd=cli.path / "empty")
+    assert "not a regular file with content" in create_refused(cli, kernel=cli.path)
+    assert "not a regular file with content" in create_refused(cli, kernel="/dev/zero")
+    assert "qcow2" in create_refused(cli, "--disk", cli.path / "qcow")
+
+
+def test_create_does_not_shrink(cli):
+    source = cli.path / "source.img"
+    source.touch()
+    os.truncate(source, 1_000_000_512)
+    assert "should be larger than" in create_refused(cli, "--disk", source, "--disk-size", 1)
+
+
+def test_create_with_a_full_disk(cli):
+    """A write that fails leaves nothing behind."""
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
+
+    done = subprocess.run([cli.program, "create", "one", "--kernel", cli.path / "kernel", "--initrd",
+                           cli.path / "initrd"], env=cli.environment, preexec_fn=small_files,
+                          capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert not (cli.home / "vms/one").exists()
+
+
+def test_create_leaves_the_existing_vm(cli, vm):
+    before = (cli.home / "vms/one/config.json").read_bytes()
+    assert cli.refused("create", "one", "--kernel", cli.path / "kernel", "--initrd", cli.path / "initrd",
+                       expect=1) == 'VM "one" already exists\n'
+    assert (cli.home / "vms/one/config.json").read_bytes() == before
+
+
+def test_home_cannot_be_made(cli):
+    (cli.path / "file").touch()
+    said = cli.run("list", expect=1, TARTLET_HOME=str(cli.path / "file/home"))[1]
+    assert said.startswith("TARTLET_HOME is invalid: ") and "we can't create it" in said
+
+
+def test_default_home(cli):
+    environment = cli.environment.copy()
+    del environment["TARTLET_HOME"]
+    subprocess.run([cli.program, "list"], env=environment, check=True, stdout=subprocess.DEVNULL)
+    assert (cli.path / ".tartlet/vms").is_dir()
+
+
+def test_what_was_left_in_tmp_is_swept(cli, vm):
+    left = cli.home / "tmp/0123"
+    left.mkdir()
+    (left / "disk.img").touch()
+    cli.run("list")
+    assert not left.exists()
+
+
+def test_list(cli):
+    assert cli.run("list")[0] == "\n"
+    assert cli.run("list", "--quiet")[0] == ""
+    assert json.loads(cli.run("list", "--format", "json")[0]) == []
+    cli.create("ubuntu", "--disk-size", 3)
+    cli.create("debian")
+    assert cli.run("list", "--source", "local", "--quiet")[0] == "debian\nubuntu\n"
+    head, first, second = cli.run("list")[0].splitlines()
+    assert head.split() == ["Source", "Name", "Disk", "Size", "Accessed", "State"]
+    assert first.split()[:2] == ["local", "debian"] and second.split()[:2] == ["local", "ubuntu"]
+    assert first.endswith(" stopped") and "3.0 GB" in second
+    entries = json.loads(cli.run("list", "--format", "json")[0])
+    assert [entry["Name"] for entry in entries] == ["debian", "ubuntu"]
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", entries[0].pop("Accessed"))
+    assert entries[0] == {"Source": "local", "Name": "debian", "Disk": 0, "Size": 0, "Running": False,
+                          "State": "stopped"}
+    assert entries[1]["Disk"] == 3
+
+
+def test_list_shows_only_vms(cli, vm):
+    (cli.home / "vms/empty").mkdir()
+    (cli.home / "vms/file").touch()
+    assert cli.run("list", "--quiet")[0] == "one\n"
+
+
+def test_get(cli, vm):
+    found = json.loads(cli.run("get", "one", "--format", "json")[0])
+    assert found == {"OS": "linux", "CPU": 2, "Memory": 1024, "Disk": 0, "DiskFormat": "raw",
+                     "Size": found["Size"], "Running": False, "State": "stopped",
+                     "MAC": cli.config("one")["macAddress"], "Subnet": None, "Address": None,
+                     "Forwards": []}
+    assert re.fullmatch(r"\d+\.\d{3}", found["Size"])
+    lines = dict(line.split(maxsplit=1) for line in cli.run("get", "one")[0].splitlines())
+    assert lines["MAC"] == found["MAC"] and lines["State"] == "stopped" and lines["Memory"] == "1024 MB"
+
+
+@pytest.mark.parametrize("argv, code", [
+    (["run", "none"], 1), (["ip", "none"], 2), (["get", "none"], 2), (["stop", "none"], 2),
+    (["delete", "none"], 2), (["forward", "list", "none"], 2), (["forward", "add", "none", "0:1"], 2),
+])
+def test_missing_vm(cli, argv, code):
+    assert cli.refused(*argv, expect=code) == 'the specified VM "none" does not exist\n'
+
+
+@pytest.mark.parametrize("argv", [
+    ["stop", "one"], ["forward", "list", "one"], ["forward", "add", "one", "0:1"],
+    ["forward", "remove", "one", "1"],
+])
+def test_not_running(cli, vm, argv):
+    assert cli.refused(*argv, expect=2) == 'VM "one" is not running\n'
+
+
+@pytest.mark.parametrize("argv, more", [
+    ([], ""), (["--resolver", "dhcp"], ""),
+    (["--resolver", "arp"], " (not all Linux distributions are compatible with the ARP resolver)"),
+])
+def test_ip_of_a_vm_that_never_ran(cli, vm, argv, more):
+    assert cli.refused("ip", "one", *argv, expect=1) == f"no IP address found, is your VM running?{more}\n"
+
+
+@pytest.mark.parametrize("text, said", [
+    ("{", "config.json: line 1"), ("{}", 'config.json: "version" is missing'),
+    ('{"version": 2}', 'config.json: "version" is 2'),
+])
+def test_damaged_config(cli, vm, text, said):
+    (cli.home / "vms/one/config.json").write_text(text)
+    assert said in cli.refused("get", "one", expect=1)
+    assert said in cli.refused("run", "one", expect=1)
+    assert cli.run("list", "--quiet")[0] == "one\n"
+    cli.run("delete", "one")
+
+
+def test_missing_kernel(cli, vm):
+    (cli.home / "vms/one/kernel").unlink()
+    assert cli.refused("run", "one", expect=1) == "VM is missing files for a supported layout: kernel\n"
+
+
+def test_delete(cli):
+    for name in ("a", "b", "c"):
+        cli.create(name)
+    assert cli.refused("delete", "a", "none", "c", expect=2) == 'the specified VM "none" does not exist\n'
+    assert cli.run("list", "-q")[0] == "b\nc\n"
+    assert "VM name" in cli.refused("delete", "b", "../c")
+    assert cli.run("list", "-q")[0] == "b\nc\n"
+    cli.run("delete", "b", "c")
+    assert cli.run("list", "-q")[0] == ""
+    assert list((cli.home / "tmp").iterdir()) == []
+
+
+def test_no_qemu(cli, vm):
+    (cli.path / "bin/qemu-system-x86_64").unlink()
+    said = cli.run("run", "one", expect=1, PATH=str(cli.path / "bin"))[1]
+    assert said.startswith("QEMU is missing: ")
+
+
+def test_old_qemu(cli, vm):
+    said = cli.run("run", "one", expect=1, FAKE_QEMU="old")[1]
+    assert said == "QEMU 6.2 is too old: 7.2 or newer is needed\n"
+
+
+def test_run_prints_the_facts(cli, vm):
+    running = cli.start("one", "--accel", "tcg", "--net-vmnet-expose", "0:22,127.0.0.1:0:53/udp")
+    assert running.lines[0] == "label: one"
+    subnet, address = running.fact("subnet"), running.fact("address")
+    assert subnet.endswith("/30") and address.rpartition(".")[0] == subnet.rpartition(".")[0]
+    forwards = [match.groupdict() for match in
+                (FORWARD.match(running.process.stdout.readline().rstrip()) for _ in range(3))]
+    assert [(f["protocol"], f["address"], f["internal"]) for f in forwards] == [
+        ("tcp", "0.0.0.0", "22"), ("tcp", "[::]", "22"), ("udp", "127.0.0.1", "53")]
+    assert forwards[0]["external"] == forwards[1]["external"] != "0"
+    assert "reachable from the network" in running.process.stdout.readline()
+
+    state = json.loads(cli.run("get", "one", "--format", "json")[0])
+    assert (state["State"], state["Subnet"], state["Address"]) == ("running", subnet, address)
+    assert [(f["protocol"], f["externalAddress"], f["internalPort"]) for f in state["Forwards"]] == [
+        ("tcp", "0.0.0.0", 22), ("tcp", "::", 22), ("udp", "127.0.0.1", 53)]
+    assert json.loads(cli.run("list", "-f", "json")[0])[0]["State"] == "running"
+    directory = cli.home / "vms/one"
+    assert stat.S_IMODE((directory / "control.sock").stat().st_mode) == 0o600
+
+    assert cli.refused("run", "one", expect=2) == 'VM "one" is already running!\n'
+    assert cli.refused("delete", "one", expect=1) == 'VM "one" is running\n'
+    assert cli.refused("ip", "one", expect=1) == "no IP address found\n"  # nothing is leased
+
+    code, output, errors = running.end(signal.SIGINT)
+    assert (code, output, errors) == (0, "Stopping VM...\n", "")
+    assert not (directory / "control.sock").exists() and not (directory / "run.json").exists()
+    # The assignment stays: the VM gets the same again.
+    assert cli.run("ip", "one")[0] == f"{address}\n"
+    again = cli.start("one", "--accel", "tcg")
+    assert again.fact("subnet") == subnet
+    again.end(signal.SIGTERM)
+    cli.run("delete", "one")
+    cli.create("one")
+    cli.refused("ip", "one", expect=1)
+
+
+def test_not_exposed_by_default(cli, vm):
+    running = cli.start("one", "--accel", "tcg")
+    assert running.end(signal.SIGTERM)[:2] == (0, "Stopping VM...\n")
+
+
+def test_expose_address_of_the_home(cli, vm):
+    (cli.home / "config.json").write_text('{"expose_address": "127.0.0.1"}')
+    running = cli.start("one", "--accel", "tcg", "--net-vmnet-expose", "0:22")
+    assert running.process.stdout.readline().startswith("forward: tcp 127.0.0.1:")
+    assert cli.run("forward", "add", "one", "0:80")[0].startswith("tcp 127.0.0.1:")
+    assert running.end(signal.SIGTERM)[1] == "Stopping VM...\n", "said to be reachable"
+    (cli.home / "config.json").write_text('{"expose_address": "eth0"}')
+    assert "expose_address should be" in cli.refused("run", "one", "--accel", "tcg", expect=1)
+
+
+def test_forward_commands(cli, vm):
+    running = cli.start("one", "--accel", "tcg")
+    lines = cli.run("forward", "add", "one", "127.0.0.1:0:22,127.0.0.1:0:53/udp")[0].splitlines()
+    assert [re.sub(r":\d+ ", ":N ", line) for line in lines] == ["tcp 127.0.0.1:N -> 22",
+                                                                "udp 127.0.0.1:N -> 53"]
+    assert cli.run("forward", "list", "one")[0].splitlines() == lines
+    listed = json.loads(cli.run("forward", "list", "one", "--format", "json")[0])
+    assert listed == json.loads(cli.run("get", "one", "-f", "json")[0])["Forwards"]
+    tcp, udp = (entry["externalPort"] for entry in listed)
+    # All or none: the second is taken, so the first is given back.
+    cli.refused("forward", "add", "one", f"127.0.0.1:0:80,127.0.0.1:{tcp}:80", expect=1)
+    assert cli.run("forward", "list", "one")[0].splitlines() == lines
+    said = cli.refused("forward", "remove", "one", f"{tcp},9/udp", expect=1)
+    assert "9/udp" in said
+    cli.refused("forward", "remove", "one", f"{tcp}:23", expect=1)  # another internal port
+    cli.refused("forward", "remove", "one", f"127.0.0.2:{tcp}", expect=1)
+    assert cli.run("forward", "list", "one")[0].splitlines() == lines
+    assert cli.run("forward", "remove", "one", f"{tcp}:22,127.0.0.1:{udp}/udp")[0] == ""
+    assert cli.run("forward", "list", "one")[0] == ""
+    running.end(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals(cli, vm, number):
+    running = cli.start("one", "--accel", "tcg")
+    pids = children(running.process.pid)
+    assert running.end(number)[0] == 0
+    wait_gone(pids)
+
+
+def test_started_with_sigint_ignored(cli, vm):
+    """As a shell without job control starts what is in the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        running = cli.start("one", "--accel", "tcg")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    cli.run("stop", "one")
+    assert running.end()[0] == 0
+
+
+def test_stop(cli, vm):
+    running = cli.start("one", "--accel", "tcg")
+    cli.run("stop", "one", "-t", "10")
+    assert running.end()[0] == 0
+    assert cli.refused("stop", "one", expect=2) == 'VM "one" is not running\n'
+
+
+def test_stop_of_a_stubborn_qemu(cli, vm):
+    """SIGTERM does not end QEMU: the time is over first, and tartlet is killed with it."""
+    running = cli.start("one", "--accel", "tcg", FAKE_QEMU="stubborn")
+    pids = children(running.process.pid)
+    cli.run("stop", "one", "--timeout", "0")
+    assert running.process.wait(20) == -signal.SIGKILL
+    wait_gone(pids)
+
+
+def test_second_signal_kills_at_once(cli, vm):
+    running = cli.start("one", "--accel", "tcg", FAKE_QEMU="stubborn")
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.stdout.readline() == "Stopping VM...\n"
+    assert running.end(signal.SIGINT, timeout=4)[0] == 0
+
+
+def test_power_button(cli, vm):
+    running = cli.start("one", "--accel", "tcg")
+    code, output, _ = running.end(signal.SIGUSR2)
+    assert (code, output) == (0, "guest has stopped the virtual machine\n")
+
+
+def test_guest_turns_itself_off(cli, vm):
+    output, errors = cli.run("run", "one", "--accel", "tcg", FAKE_QEMU="poweroff")
+    assert output.endswith("guest has stopped the virtual machine\n") and errors == ""
+
+
+def test_qemu_is_stopped_by_others(cli, vm):
+    errors = cli.run("run", "one", "--accel", "tcg", FAKE_QEMU="signalled", expect=1)[1]
+    assert errors == 'QEMU of VM "one" ended by itself with exit status 0 (host-signal); it left no message\n'
+
+
+def test_qemu_fails_at_once(cli, vm):
+    output, errors = cli.run("run", "one", "--accel", "tcg", FAKE_QEMU="fail", expect=1)
+    assert output == ""
+    assert errors == ('QEMU of VM "one" ended by itself with exit status 1; its last words:\n'
+                      "qemu: first line\nqemu: the disk is on fire\n")
+
+
+def test_qemu_crashes(cli, vm):
+    errors = cli.run("run", "one", "--accel", "tcg", FAKE_QEMU="crash", expect=1)[1]
+    assert 'QEMU of VM "one" ended by itself with signal 6 (Aborted)' in errors
+
+
+def test_killed(cli, vm):
+    running = cli.start("one", "--accel", "tcg", "--net-vmnet-expose", "127.0.0.1:0:22")
+    pids = children(running.process.pid)
+    assert len(pids) == 1
+    running.process.kill()
+    running.process.wait()
+    # The next run waits for what is left of the former by itself.
+    again = cli.start("one", "--accel", "tcg")
+    assert again.fact("address") == running.fact("address")
+    wait_gone(pids)
+    assert again.end(signal.SIGTERM)[0] == 0
+
+
+def test_same_mac(cli):
+    """The one about to run gets a new MAC; what runs is left alone."""
+    cli.create("first")
+    cli.create("second")
+    shutil.copyfile(cli.home / "vms/first/config.json", cli.home / "vms/second/config.json")
+    mac = cli.config("first")["macAddress"]
+    first = cli.start("first", "--accel", "tcg")
+    second = cli.start("second", "--accel", "tcg")
+    assert second.lines[:2] == ["There is already a running VM with the same MAC address!",
+                                "Resetting VM to assign a new MAC address..."]
+    assert cli.config("first")["macAddress"] == mac != cli.config("second")["macAddress"]
+    assert first.fact("subnet") != second.fact("subnet")
+    # The new file is the one that is locked.
+    assert cli.refused("run", "second", expect=2) == 'VM "second" is already running!\n'
+    assert first.end(signal.SIGTERM)[0] == 0 and second.end(signal.SIGTERM)[0] == 0
+
+
+def test_subnet_is_had_as_asked_for(cli, vm):
+    running = cli.start("one", "--accel", "tcg", "--net-vmnet-subnet", "10.201.33.0/28")
+    assert (running.fact("subnet"), running.fact("address")) == ("10.201.33.0/28", "10.201.33.2")
+    running.end(signal.SIGTERM)
+
+
+def test_capture(cli, vm):
+    path = cli.path / "x.pcapng"
+    running = cli.start("one", "--accel", "tcg", "--net-pcap", path)
+    running.end(signal.SIGTERM)
+    assert path.read_bytes()[:4] == b"\x0a\x0d\x0d\x0a"  # a section header block
+    said = cli.refused("run", "one", "--accel", "tcg", "--net-pcap", cli.path / "none/x", expect=1)
+    assert str(cli.path / "none/x") in said
+
+
+def test_label(cli):
+    name = "  My VM, Größe=1 " + "x" * 80
+    cli.create(name)
+    running = cli.start(name, "--accel", "tcg")
+    label = name.strip()[:64]
+    assert running.lines[0] == f"label: {label}"
+    [qemu] = children(running.process.pid)
+    argv = pathlib.Path(f"/proc/{qemu}/cmdline").read_text().split("\0")
+    value = argv[argv.index("-name") + 1]
+    safe = re.sub(r"[^A-Za-z0-9._-]", "-", label)
+    assert value == f"guest={label.replace(',', ',,')},process={safe},debug-threads=on"
+    running.end(signal.SIGTERM)
+
+
+def test_blank_label(cli):
+    cli.create("  ")
+    running = cli.start("  ", "--accel", "tcg")
+    assert running.lines[0].startswith("subnet: ")
+    [qemu] = children(running.process.pid)
+    assert "-name" not in pathlib.Path(f"/proc/{qemu}/cmdline").read_text().split("\0")
+    running.end(signal.SIGTERM)
+
+
+def test_scope_where_systemd_is(cli, vm):
+    """The exact call, made where the user has a manager; its failure hinders nothing."""
+    import socket
+    runtime = cli.path / "runtime"
+    (runtime / "systemd").mkdir()
+    (cli.path / "bin/busctl").write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{cli.path}/asked\nexit 1\n')
+    (cli.path / "bin/busctl").chmod(0o755)
+    here = os.open(runtime / "systemd", os.O_PATH)
+    with socket.socket(socket.AF_UNIX) as manager:
+        manager.bind(f"/proc/self/fd/{here}/private")
+        running = cli.start("one", "--accel", "tcg")
+        [qemu] = children(running.process.pid)
+        code, _, errors = running.end(signal.SIGTERM)
+    os.close(here)
+    asked = (cli.path / "asked").read_text().split("\n")
+    assert asked[7:] == ["StartTransientUnit", "ssa(sv)a(sa(sv))", "tartlet-one.scope", "fail", "3", "PIDs",
+                         "au", "1", str(qemu), "Description", "s", "Virtual machine one", "CollectMode",
+                         "s", "inactive-or-failed", "0", ""]
+    assert code == 0 and "tartlet-one.scope could not be made" in errors
