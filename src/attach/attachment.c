@@ -75,6 +75,12 @@ int attachment_check_socket(int fd, int type, bool *ret_listening, struct error 
 		error_set(err, "file descriptor %d is not a unix socket", fd);
 		return -EINVAL;
 	}
+	struct sockaddr_storage peer;
+	socklen_t peer_size = sizeof(peer);
+	if (!listening && getpeername(fd, (struct sockaddr *)&peer, &peer_size) < 0) {
+		error_set(err, "file descriptor %d is not connected", fd);
+		return -EINVAL;
+	}
 	*ret_listening = listening != 0;
 	return 0;
 }

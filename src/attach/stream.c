@@ -74,8 +74,8 @@ static void stream_disconnect(struct stream *stream, const char *reason)
 	}
 	if (reason[0] != '\0')
 		log_write_limited(context->log, &stream->attachment.log_limit,
-				  loop_now(context->loop), LOG_LEVEL_WARNING, "port %u: %s",
-				  stream->attachment.port, reason);
+				  loop_now(context->loop), LOG_LEVEL_WARNING,
+				  "a guest's connection: %s", reason);
 	stream_watch_listener(stream);
 	/* Sources that wait for room would wait for ever: what they push now is dropped. */
 	if (out_queue_room_returned(&stream->queue))

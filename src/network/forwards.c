@@ -88,6 +88,17 @@ static void forwards_explain(struct vmnet_network *network, const struct forward
 			  "1024 on, or lower net.ipv4.ip_unprivileged_port_start",
 			  protocol, at->port, text);
 		break;
+	case ENOSPC:
+		error_set(err, "%s port %u: the network has as many forwards as it can have",
+			  protocol, at->port);
+		break;
+	case EMFILE:
+	case ENFILE:
+		error_set(err,
+			  "%s port %u: no file descriptor is left; raise the limit (ulimit -n) or "
+			  "forward fewer ports",
+			  protocol, at->port);
+		break;
 	case EADDRNOTAVAIL:
 		error_set(err, "%s port %u: the host has no address %s", protocol, at->port, text);
 		break;

@@ -1,8 +1,10 @@
 #include "network/paths.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int paths_join(char *buffer, size_t size, const char *directory, const char *name,
@@ -37,12 +39,21 @@ int paths_state_directory(char *buffer, size_t size, struct error *err)
 	return -ENOENT;
 }
 
+/* The specification wants it to be the user's own: under `su` it may be somebody else's, in whose
+ * folder ours must not appear. */
+static bool paths_is_own(const char *directory)
+{
+	struct stat status;
+
+	return stat(directory, &status) == 0 && status.st_uid == geteuid();
+}
+
 int paths_runtime_directory(char *buffer, size_t size, struct error *err)
 {
 	const char *directory = paths_environment("XDG_RUNTIME_DIR");
 	char name[32];
 
-	if (directory)
+	if (directory && paths_is_own(directory))
 		return paths_join(buffer, size, directory, "vmnet", err);
 	(void)snprintf(name, sizeof(name), "vmnet-%u", (unsigned)geteuid());
 	return paths_join(buffer, size, "/tmp", name, err);

@@ -10,7 +10,7 @@
 #include "network/network_internal.h"
 
 /* What the limit of open files must leave for everything that is not a flow. */
-#define STAGES_FILE_RESERVE 256
+#define STAGES_FILE_RESERVE 512
 #define STAGES_FLOWS_MOST   32768
 #define STAGES_FLOWS_LEAST  64
 #define STAGES_HALF_OPEN    1024
@@ -58,7 +58,7 @@ static int stages_new_gateway(struct vmnet_network *network)
 	return status;
 }
 
-/* Asked once a new flow to a private address; a few index look-ups in memory. */
+/* Asked once a new flow to a private address: a few index look-ups that wait for nobody. */
 static bool stages_belongs_to_other(void *context, const struct ip_addr *addr)
 {
 	const struct vmnet_network *network = context;

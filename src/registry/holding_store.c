@@ -256,14 +256,16 @@ bool holding_store_is_held(struct holding_store *store, const struct ip_addr *ad
 {
 	bool held = false;
 
-	if (registry_database_begin(&store->database, false, NULL) < 0)
-		return false;
-	if (read_lengths(store, NULL) == 0) {
-		for (uint8_t length = 0; length <= 32 && !held; length++)
-			held = (store->lengths & (UINT64_C(1) << length)) &&
-			       is_held_at_length(store, length, addr, except);
+	store->database.is_impatient = true;
+	if (registry_database_begin(&store->database, false, NULL) == 0) {
+		if (read_lengths(store, NULL) == 0) {
+			for (uint8_t length = 0; length <= 32 && !held; length++)
+				held = (store->lengths & (UINT64_C(1) << length)) &&
+				       is_held_at_length(store, length, addr, except);
+		}
+		registry_database_rollback(&store->database);
 	}
-	registry_database_rollback(&store->database);
+	store->database.is_impatient = false;
 	return held;
 }
 

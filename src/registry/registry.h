@@ -144,7 +144,8 @@ void registry_explain_port(struct registry *registry, uint8_t protocol,
 /*
  * True when the IPv4 address lies in a subnet of another live holding. For a thread that must not
  * wait: reads only, and answers false when the records cannot be read at once (another call of this
- * handle is under way).
+ * handle is under way, another process repairs them). No host route leads to such a subnet, so a
+ * false answer costs a packet towards the default route, not the isolation of the networks.
  */
 bool registry_is_held_by_other(struct registry_holding *holding, const struct ip_addr *addr);
 

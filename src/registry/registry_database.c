@@ -20,6 +20,8 @@ static int wait_for_others(void *context, int count)
 	uint64_t now_ns = clock_now(&clock_boottime);
 	uint64_t wait_ns = WAIT_FIRST_NS * (uint64_t)(count < 20 ? count + 1 : 20);
 
+	if (database->is_impatient)
+		return 0;
 	if (count == 0)
 		database->waiting_since_ns = now_ns;
 	if (now_ns - database->waiting_since_ns > REGISTRY_PATIENCE_MS * NS_PER_MS)

@@ -28,6 +28,7 @@ struct registry_database {
 	sqlite3_stmt **statements; /* prepared, in the order of kind->statements */
 	char *path;
 	uint64_t waiting_since_ns;
+	bool is_impatient; /* busy is an answer: for a thread that must not wait */
 };
 
 /* Creates the file where there is none. The path must be absolute. */
