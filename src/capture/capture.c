@@ -206,7 +206,7 @@ static const struct frame_sink_ops capture_ops = {
 int capture_new(int fd, const char *name, struct capture **ret_capture, struct error *err)
 {
 	struct capture *capture = calloc(1, sizeof(*capture));
-	struct stat status;
+	struct stat status = {};
 
 	if (!capture)
 		return -ENOMEM;

@@ -188,3 +188,8 @@ int world_bound_at(struct ip_endpoint at);
 
 /* Adds a forward and returns the number of its socket. */
 int world_forward(uint8_t protocol, struct ip_endpoint external, struct ip_endpoint internal);
+
+/* Between world_host.c (the sockets) and world.c (everything else). */
+extern const struct host_ops world_host_ops;
+struct world_packet *world_packet_new(const struct iovec *iov, size_t count);
+void world_arrive(struct world_socket *socket, struct world_packet *packet);

@@ -94,8 +94,7 @@ static void test_subnet(void **state)
 		struct in_addr subnet = address(cases[i].subnet);
 		struct in_addr mask = address(cases[i].mask);
 
-		expect(config,
-		       vmnet_network_configuration_set_ipv4_subnet(config, &subnet, &mask),
+		expect(config, vmnet_network_configuration_set_ipv4_subnet(config, &subnet, &mask),
 		       cases[i].sentence);
 		assert_int_equal(config->subnet.addr.family != IP_FAMILY_NONE,
 				 cases[i].sentence[0] == '\0');
@@ -223,10 +222,8 @@ static void test_forward(void **state)
 		{ IPPROTO_TCP, AF_INET, 22, 2222, "" },
 		{ IPPROTO_UDP, AF_INET, 22, 2222, "" },
 		{ IPPROTO_TCP, AF_INET, 23, 2222, "TCP port 2222 is forwarded more than once" },
-		{ IPPROTO_TCP, AF_INET, 0, 2223,
-		  "a forward's internal port must be 1 to 65535" },
-		{ IPPROTO_ICMP, AF_INET, 1, 1,
-		  "protocol 1 cannot be forwarded, only TCP and UDP" },
+		{ IPPROTO_TCP, AF_INET, 0, 2223, "a forward's internal port must be 1 to 65535" },
+		{ IPPROTO_ICMP, AF_INET, 1, 1, "protocol 1 cannot be forwarded, only TCP and UDP" },
 		{ IPPROTO_TCP, AF_INET6, 1, 1,
 		  "address family 10 cannot be forwarded, only AF_INET" },
 		{ IPPROTO_TCP, AF_INET, 22, 0, "" },

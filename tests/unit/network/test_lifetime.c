@@ -66,9 +66,8 @@ static void reserve(vmnet_network_configuration_ref config, const char *mac)
 	struct ether_addr client;
 
 	assert_non_null(ether_aton_r(mac, &client));
-	assert_int_equal(
-		vmnet_network_configuration_add_dhcp_reservation(config, &client, &any),
-		VMNET_SUCCESS);
+	assert_int_equal(vmnet_network_configuration_add_dhcp_reservation(config, &client, &any),
+			 VMNET_SUCCESS);
 }
 
 static vmnet_network_ref create(vmnet_network_configuration_ref config)
@@ -89,9 +88,8 @@ static void attach_pair(vmnet_network_ref network, int *ret_fd, vmnet_port_t *re
 	int fds[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-	assert_int_equal(
-		vmnet_network_attach_stream_fd(network, fds[0], NULL, ret_port, NULL),
-		VMNET_SUCCESS);
+	assert_int_equal(vmnet_network_attach_stream_fd(network, fds[0], NULL, ret_port, NULL),
+			 VMNET_SUCCESS);
 	*ret_fd = fds[1];
 }
 
@@ -159,9 +157,8 @@ static void test_two_threads_share_one_network(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 2; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, share,
-						vmnet_network_retain(network)),
-				 0);
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, share, vmnet_network_retain(network)), 0);
 	vmnet_network_release(network);
 	for (size_t i = 0; i < 2; i++)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
@@ -228,8 +225,7 @@ static void test_taken_port_names_the_holder(void **state)
 	assert_null(vmnet_network_create(config, &status));
 	assert_int_equal(status, VMNET_SHARING_SERVICE_BUSY);
 	(void)snprintf(sentence, sizeof(sentence),
-		       "TCP port %u on 0.0.0.0 is in use by VM \"ci-3\"",
-		       forward.external_port);
+		       "TCP port %u on 0.0.0.0 is in use by VM \"ci-3\"", forward.external_port);
 	assert_string_equal(vmnet_network_configuration_get_error(config), sentence);
 	vmnet_network_release(network);
 
@@ -279,8 +275,7 @@ static void test_capacity_is_a_named_error(void **state)
 	int fds[2];
 
 	(void)state;
-	assert_int_equal(vmnet_network_configuration_set_prefix_length(config, 30),
-			 VMNET_SUCCESS);
+	assert_int_equal(vmnet_network_configuration_set_prefix_length(config, 30), VMNET_SUCCESS);
 	vmnet_network_ref network = create(config);
 	attach_pair(network, &fd, &port);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds), 0);
