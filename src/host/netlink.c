@@ -331,7 +331,7 @@ static int netlink_collect(struct netlink *netlink, netlink_each_fn *each, void 
 {
 	bool interrupted = false;
 	for (;;) {
-		struct reader datagram;
+		struct reader datagram = {};
 		int rc = netlink_receive(netlink, &datagram);
 		if (rc < 0)
 			return rc;

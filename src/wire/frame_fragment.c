@@ -58,7 +58,7 @@ size_t frame_fragment(struct frame *frame, uint32_t mtu, frame_segment_emit *emi
 
 	struct iov_cursor cursor = iov_cursor_of(pieces, frame->payload_count + 1);
 	size_t data_size = (size_t)whole->ip_total_size - IPV4_HEADER_SIZE;
-	size_t chunk = (mtu - IPV4_HEADER_SIZE) / 8 * 8;
+	size_t chunk = (size_t)(mtu - IPV4_HEADER_SIZE) / 8 * 8;
 	struct frame fragment = *frame;
 	size_t count = 0;
 

@@ -26,7 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t bytes[576];
 
 	if (!dhcp_parse(data, size, &message)) {
-		(void)dhcp_find_option(data, size, DHCP_OPTION_TYPE, &value);
+		if (dhcp_find_option(data, size, DHCP_OPTION_TYPE, &value))
+			FUZZ_CHECK(value.size < size);
 		return 0;
 	}
 	check_found(data, size, DHCP_OPTION_CLIENT_ID, &message.client_id);

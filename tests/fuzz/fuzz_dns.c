@@ -36,7 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	writer = writer_of(bytes, sizeof(bytes));
 	FUZZ_CHECK(dns_build_addresses(&writer, &message, &addr, 1, 60));
 	check_reply(&writer, &message);
-	(void)dns_reverse_to_addr(message.question.text, &addr);
+	if (dns_reverse_to_addr(message.question.text, &addr))
+		FUZZ_CHECK(addr.family == IP_FAMILY_V4 || addr.family == IP_FAMILY_V6);
 
 	uint8_t name[DNS_NAME_MAX];
 	uint8_t name_size;
