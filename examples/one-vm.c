@@ -51,8 +51,8 @@ int main(int argc, char **argv)
 	vmnet_network_configuration_release(config);
 
 	int fd = listen_on(path);
-	if (fd < 0 || vmnet_network_attach_stream_fd(network, fd, NULL, NULL, &error) !=
-			      VMNET_SUCCESS) {
+	if (fd < 0 ||
+	    vmnet_network_attach_stream_fd(network, fd, NULL, NULL, &error) != VMNET_SUCCESS) {
 		fprintf(stderr, "%s\n", error.text);
 		return 1;
 	}
@@ -60,7 +60,8 @@ int main(int argc, char **argv)
 	vmnet_network_get_port_forwards(network, &forward, 1);
 	printf("guest %s, ssh -p %u root@127.0.0.1\n", inet_ntoa(guest), forward.external_port);
 	printf("qemu-system-x86_64 -netdev stream,id=n,server=off,addr.type=unix,addr.path=%s "
-	       "-device virtio-net-pci,netdev=n,mac=%s ...\n", path, mac);
+	       "-device virtio-net-pci,netdev=n,mac=%s ...\n",
+	       path, mac);
 	fflush(stdout);
 	while (getchar() != EOF)
 		;
