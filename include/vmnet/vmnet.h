@@ -103,7 +103,7 @@ VMNET_EXPORT vmnet_return_t vmnet_network_configuration_set_ipv4_subnet(
 	vmnet_network_configuration_ref config, const struct in_addr *subnet,
 	const struct in_addr *mask);
 
-/* Bytes of an IP packet, 576..65520. Default 1500. */
+/* Bytes of an IP packet, 576..65520. Default 1500. VMNET_INVALID_ARGUMENT outside that. */
 VMNET_EXPORT vmnet_return_t
 vmnet_network_configuration_set_mtu(vmnet_network_configuration_ref config, uint32_t mtu);
 
@@ -141,7 +141,8 @@ vmnet_network_configuration_disable_dns_proxy(vmnet_network_configuration_ref co
 
 /*
  * The name people know the network by (a VM's name): error sentences of other programs name it as
- * the holder. At most 64 characters; longer is cut on a character boundary. Default "vmnet".
+ * the holder. At most 64 characters of UTF-8; longer is cut on a character boundary. Default
+ * "vmnet". Copied. VMNET_INVALID_ARGUMENT for NULL, "" and what is not UTF-8.
  */
 VMNET_EXPORT vmnet_return_t
 vmnet_network_configuration_set_label(vmnet_network_configuration_ref config, const char *label);
@@ -149,30 +150,33 @@ vmnet_network_configuration_set_label(vmnet_network_configuration_ref config, co
 /*
  * Makes the subnet and the guest address an assignment: `key` (a VM's name or id, 1..255 bytes)
  * gets the same ones next time, until vmnet_assignment_remove(). `seed` (a MAC) picks the first
- * candidate.
+ * candidate. Both are copied. VMNET_INVALID_ARGUMENT for a key of another size or no seed.
  */
 VMNET_EXPORT vmnet_return_t vmnet_network_configuration_set_assignment(
 	vmnet_network_configuration_ref config, const char *key, const ether_addr_t *seed);
 
-/* Length of an automatic subnet, 8..30. Default 24. */
+/* Length of an automatic subnet, 8..30. Default 24. VMNET_INVALID_ARGUMENT outside that. */
 VMNET_EXPORT vmnet_return_t vmnet_network_configuration_set_prefix_length(
 	vmnet_network_configuration_ref config, uint8_t length);
 
-/* Where assignments are kept. Default $XDG_STATE_HOME/vmnet or ~/.local/state/vmnet. */
+/* Where assignments are kept; made with mode 0700 where missing. Default $XDG_STATE_HOME/vmnet or
+ * ~/.local/state/vmnet. path is copied, 1..4095 bytes, else VMNET_INVALID_ARGUMENT. */
 VMNET_EXPORT vmnet_return_t vmnet_network_configuration_set_state_directory(
 	vmnet_network_configuration_ref config, const char *path);
 
-/* Where what is in use now is kept; all programs that share it see each other. Default
- * $XDG_RUNTIME_DIR/vmnet, else /tmp/vmnet-UID (mode 0700). */
+/* Where what is in use now is kept; all programs that share it see each other. Must be on this host
+ * (not NFS) and the user's own, mode 0700. Default $XDG_RUNTIME_DIR/vmnet where that is the user's,
+ * else /tmp/vmnet-UID. path is copied, 1..4095 bytes, else VMNET_INVALID_ARGUMENT. */
 VMNET_EXPORT vmnet_return_t vmnet_network_configuration_set_runtime_directory(
 	vmnet_network_configuration_ref config, const char *path);
 
 /* Name of the guest (DHCP option 12, and a name that DNS answers). Letters, digits and hyphens, at
- * most 63; only for a network with one reservation. */
+ * most 63, else VMNET_INVALID_ARGUMENT. It stands for the first reservation. Copied. */
 VMNET_EXPORT vmnet_return_t vmnet_network_configuration_set_hostname(
 	vmnet_network_configuration_ref config, const char *hostname);
 
-/* What a guest reaches of the host itself. Default closed. */
+/* What a guest reaches of the host itself. Default closed. VMNET_INVALID_ARGUMENT for any other
+ * value. */
 typedef enum vmnet_host_access {
 	VMNET_HOST_ACCESS_NONE = 0,
 	VMNET_HOST_ACCESS_LAN = 1,	/* what listens on the default route's source address */
@@ -204,6 +208,11 @@ struct vmnet_port_forward {
 	struct in_addr internal_address; /* 0.0.0.0 = the only reservation's */
 	uint16_t internal_port;		 /* 1..65535 */
 };
+/*
+ * Adds a forward, which is copied, to be bound by vmnet_network_create(). VMNET_INVALID_ARGUMENT:
+ * another protocol or family, internal port 0, or an external port that is forwarded already (also
+ * where one of the two stands for all addresses); VMNET_MEM_FAILURE. At most 4096.
+ */
 VMNET_EXPORT vmnet_return_t vmnet_network_configuration_add_port_forward(
 	vmnet_network_configuration_ref config, const struct vmnet_port_forward *forward);
 
@@ -220,7 +229,9 @@ VMNET_EXPORT void vmnet_network_configuration_set_log_callback(
 	void (*callback)(void *context, enum vmnet_log_level level, const char *line),
 	void *context);
 
-/* A pcapng capture of what passes the ports is written to fd, which is duplicated. */
+/* A pcapng capture of what passes the ports is written to fd from its position on; fd is duplicated
+ * and stays the caller's. A pipe that is full loses whole packets, it never holds the network up.
+ * VMNET_INVALID_ARGUMENT when fd is not open. */
 VMNET_EXPORT vmnet_return_t
 vmnet_network_configuration_set_capture_fd(vmnet_network_configuration_ref config, int fd);
 
@@ -232,7 +243,9 @@ vmnet_network_configuration_set_capture_fd(vmnet_network_configuration_ref confi
  * Reserves subnet, guest addresses and every external port, binds the forwards, and starts the
  * network's thread; or fails whole: NULL, *status (may be NULL) says the kind and
  * vmnet_network_configuration_get_error() the sentence. After it succeeds, attaching cannot fail
- * for contention. The caller owns one reference.
+ * for contention. The caller owns one reference. The configuration is copied, and only its error
+ * text is written. Blocks for the disk and, where other processes create networks at the same
+ * moment, for them: milliseconds, 10 s at most.
  */
 VMNET_EXPORT vmnet_network_ref vmnet_network_create(vmnet_network_configuration_ref config,
 						    vmnet_return_t *status);
@@ -244,12 +257,13 @@ VMNET_EXPORT vmnet_network_ref vmnet_network_retain(vmnet_network_ref network);
  */
 VMNET_EXPORT void vmnet_network_release(vmnet_network_ref network);
 
-/* The network address (not the gateway's) and the mask. */
+/* The network address (not the gateway's) and the mask; either pointer may be NULL. */
 VMNET_EXPORT void vmnet_network_get_ipv4_subnet(vmnet_network_ref network, struct in_addr *subnet,
 						struct in_addr *mask);
 
 /* --- Additions -------------------------------------------------------------------------- */
 
+/* The gateway's address and MAC; either pointer may be NULL. */
 VMNET_EXPORT void vmnet_network_get_gateway(vmnet_network_ref network, struct in_addr *address,
 					    ether_addr_t *mac);
 /* The address reserved for that MAC; VMNET_INVALID_ARGUMENT when there is none. */
@@ -275,7 +289,8 @@ struct vmnet_port_options {
 /*
  * Attaches a guest by a connected unix datagram socket: one Ethernet frame a datagram (vfkit,
  * vmnet-helper). options may be NULL and is copied. The fd belongs to the network on success.
- * VMNET_INVALID_ARGUMENT: not a unix datagram socket; VMNET_BUFFER_EXHAUSTED: the network has as
+ * VMNET_INVALID_ARGUMENT: not a connected unix datagram socket (one tells
+ * that its peer left only when something is sent to it: who knows earlier should detach); VMNET_BUFFER_EXHAUSTED: the network has as
  * many ports as it has guest addresses.
  */
 VMNET_EXPORT vmnet_return_t vmnet_network_attach_datagram_fd(
@@ -327,6 +342,7 @@ struct vmnet_statistics {
 	uint32_t icmp_flows;
 	uint64_t dropped; /* sum of all reasons */
 };
+/* Counters since the network was created, and what there is now; statistics must not be NULL. */
 VMNET_EXPORT void vmnet_network_get_statistics(vmnet_network_ref network,
 					       struct vmnet_statistics *statistics);
 /* The drop reasons, each with its counter and a name that stays; calls visit once a reason. */
@@ -368,6 +384,8 @@ VMNET_EXPORT vmnet_return_t vmnet_assignment_remove(const char *state_directory,
 /* Moves the assignment of `from` to `to`; what `to` had is replaced. */
 VMNET_EXPORT vmnet_return_t vmnet_assignment_rename(const char *state_directory, const char *from,
 						    const char *to, struct vmnet_error *error);
+/* Calls visit for each assignment, in the order of the keys; what is shown is borrowed for the call.
+ * VMNET_INVALID_ACCESS or VMNET_FAILURE when the records cannot be read. */
 VMNET_EXPORT vmnet_return_t
 vmnet_assignment_visit(const char *state_directory,
 		       void (*visit)(void *context, const struct vmnet_assignment *assignment),
