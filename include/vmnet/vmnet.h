@@ -289,9 +289,9 @@ struct vmnet_port_options {
 /*
  * Attaches a guest by a connected unix datagram socket: one Ethernet frame a datagram (vfkit,
  * vmnet-helper). options may be NULL and is copied. The fd belongs to the network on success.
- * VMNET_INVALID_ARGUMENT: not a connected unix datagram socket (one tells
- * that its peer left only when something is sent to it: who knows earlier should detach); VMNET_BUFFER_EXHAUSTED: the network has as
- * many ports as it has guest addresses.
+ * VMNET_INVALID_ARGUMENT: not a connected unix datagram socket; VMNET_BUFFER_EXHAUSTED: the network
+ * has as many ports as it has guest addresses. A datagram socket tells that its peer left only when
+ * something is sent to it: who knows earlier should detach.
  */
 VMNET_EXPORT vmnet_return_t vmnet_network_attach_datagram_fd(
 	vmnet_network_ref network, int fd, const struct vmnet_port_options *options,

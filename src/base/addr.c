@@ -293,7 +293,7 @@ struct ip_prefix ip_prefix_canonical(const struct ip_prefix *prefix)
 		if (i * 8 >= prefix->length)
 			canonical.addr.octet[i] = 0;
 		else if (prefix->length - i * 8 < 8)
-			canonical.addr.octet[i] &= (uint8_t)(0xff00u >> (prefix->length - i * 8));
+			canonical.addr.octet[i] &= (uint8_t)(0xff00U >> (prefix->length - i * 8));
 	}
 	return canonical;
 }

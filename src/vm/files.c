@@ -158,6 +158,7 @@ int files_copy(int from_fd, int to_fd)
 	return 0;
 }
 
+/* NOLINTBEGIN(misc-no-recursion): a tree, no deeper than TREE_DEPTH. */
 static int remove_at(int directory_fd, const char *name, unsigned depth);
 
 static int remove_content(int fd, unsigned depth)
@@ -197,6 +198,7 @@ static int remove_at(int directory_fd, const char *name, unsigned depth)
 		return r;
 	return unlinkat(directory_fd, name, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
+/* NOLINTEND(misc-no-recursion) */
 
 int files_remove_tree(int directory_fd, const char *name)
 {
