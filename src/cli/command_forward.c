@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/fd.h"
@@ -183,61 +184,113 @@ static int add_all(const struct vm_home *home, const struct vm_directory *direct
 	return r;
 }
 
-/* Is `entry` of the VM's list what the spec means? An internal port that was not written is any. */
-static bool is_meant(const json_t *entry, const struct vmnet_port_forward *wanted)
-{
-	char wanted_address[CONTROL_ADDRESS_TEXT_SIZE];
-	char address[CONTROL_ADDRESS_TEXT_SIZE];
-	struct vmnet_port_forward found;
+/* The VM's forwards, as bound. */
+struct bound_forwards {
+	struct vmnet_port_forward *items; /* owned: free() */
+	size_t count;
+};
 
-	if (!control_json_parse_forward(entry, &found, NULL))
-		return false;
-	if (found.protocol != wanted->protocol || found.external_port != wanted->external_port ||
-	    (wanted->internal_port != 0 && found.internal_port != wanted->internal_port))
-		return false;
-	return wanted->external_family == AF_UNSPEC ||
-	       strcmp(control_json_format_address(&found, address),
-		      control_json_format_address(wanted, wanted_address)) == 0;
-}
-
-static int check_there(const json_t *forwards, const struct vmnet_port_forward *wanted,
-		       const char *name, struct error *err)
+static int get_bound(const struct vm_directory *directory, struct bound_forwards *ret_bound,
+		     struct error *err)
 {
+	struct bound_forwards bound = { 0 };
+	json_t *list = NULL;
 	const json_t *entry;
 	size_t i;
 
-	json_array_foreach(forwards, i, entry)
-	{
-		if (is_meant(entry, wanted))
-			return 0;
+	int r = request(directory, "GET", "/v1/forwards", NULL, &list, err);
+	if (r < 0)
+		return r;
+	bound.items = calloc(json_array_size(list) + 1, sizeof(*bound.items));
+	if (!bound.items) {
+		json_decref(list);
+		error_set(err, "out of memory");
+		return -ENOMEM;
 	}
+	json_array_foreach(list, i, entry)
+	{
+		if (control_json_parse_forward(entry, &bound.items[bound.count], NULL))
+			bound.count++;
+	}
+	json_decref(list);
+	*ret_bound = bound;
+	return 0;
+}
+
+/* Is `found` of the VM's list what the spec means? An internal port that was not written is any. */
+static bool is_meant(const struct vmnet_port_forward *found,
+		     const struct vmnet_port_forward *wanted)
+{
+	char wanted_address[CONTROL_ADDRESS_TEXT_SIZE];
+	char address[CONTROL_ADDRESS_TEXT_SIZE];
+
+	if (found->protocol != wanted->protocol || found->external_port != wanted->external_port ||
+	    (wanted->internal_port != 0 && found->internal_port != wanted->internal_port))
+		return false;
+	return wanted->external_family == AF_UNSPEC ||
+	       strcmp(control_json_format_address(found, address),
+		      control_json_format_address(wanted, wanted_address)) == 0;
+}
+
+/* Marks what is meant by one spec; one that means nothing is an error. */
+static int mark_meant(const struct bound_forwards *bound, const struct vmnet_port_forward *wanted,
+		      const char *name, bool *meant, struct error *err)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < bound->count; i++) {
+		if (is_meant(&bound->items[i], wanted)) {
+			meant[i] = true;
+			found = true;
+		}
+	}
+	if (found)
+		return 0;
 	error_set(err, "VM \"%s\" has no such forward: external port %u/%s", name,
 		  (unsigned)wanted->external_port, control_json_protocol_name(wanted->protocol));
 	return -ENOENT;
 }
 
-/* All are looked for before one is removed. */
+/*
+ * All are looked for before one is removed. Each goes with the address it is bound to: a request
+ * without one would take every forward of that port, also to another internal port.
+ */
+static int remove_meant(const struct vm_directory *directory, const struct bound_forwards *bound,
+			const struct forward_specs *specs, struct error *err)
+{
+	autofree bool *meant = calloc(bound->count + 1, sizeof(*meant));
+	int r = 0;
+
+	if (!meant) {
+		error_set(err, "out of memory");
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < specs->count && r == 0; i++) {
+		for (uint32_t port = 0; port < specs->items[i].count && r == 0; port++) {
+			struct vmnet_port_forward wanted = { .external_family = AF_UNSPEC };
+			forward_spec_get(&specs->items[i], port, &wanted);
+			r = mark_meant(bound, &wanted, directory->name, meant, err);
+		}
+	}
+	for (size_t i = 0; i < bound->count && r == 0; i++) {
+		json_t *removed = NULL;
+		if (meant[i])
+			r = remove_one(directory, &bound->items[i], &removed, err);
+		json_decref(removed);
+	}
+	return r;
+}
+
 static int remove_all(const struct vm_directory *directory, const struct forward_specs *specs,
 		      struct error *err)
 {
-	json_t *forwards = NULL;
-	int r = request(directory, "GET", "/v1/forwards", NULL, &forwards, err);
+	struct bound_forwards bound;
 
-	for (unsigned pass = 0; pass < 2 && r == 0; pass++) {
-		for (size_t i = 0; i < specs->count && r == 0; i++) {
-			for (uint32_t port = 0; port < specs->items[i].count && r == 0; port++) {
-				struct vmnet_port_forward wanted = { .external_family = AF_UNSPEC };
-				json_t *removed = NULL;
-				forward_spec_get(&specs->items[i], port, &wanted);
-				if (pass == 0)
-					r = check_there(forwards, &wanted, directory->name, err);
-				else
-					r = remove_one(directory, &wanted, &removed, err);
-				json_decref(removed);
-			}
-		}
-	}
-	json_decref(forwards);
+	int r = get_bound(directory, &bound, err);
+	if (r < 0)
+		return r;
+	r = remove_meant(directory, &bound, specs, err);
+	free(bound.items);
 	return r;
 }
 

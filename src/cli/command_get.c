@@ -90,7 +90,7 @@ static json_t *to_json(const struct vm_directory *directory, const struct vm_con
 		       const struct network_facts *facts)
 {
 	struct vm_directory_usage usage = vm_directory_usage(directory);
-	bool running = vm_lock_holder(directory->fd) > 0;
+	bool running = vm_lock_holder(directory->fd) != 0;
 	char size[32];
 	char mac[MAC_ADDR_TEXT_SIZE];
 	char subnet[IP_PREFIX_TEXT_SIZE];

@@ -125,7 +125,7 @@ static int resolve(const struct vm_home *home, const struct vm_directory *direct
 		return r == -ENOENT ? -EIO : r;
 	struct mac_addr mac = config.mac;
 	vm_config_done(&config);
-	if (vm_lock_holder(directory->fd) > 0)
+	if (vm_lock_holder(directory->fd) != 0)
 		return ask_neighbours(directory, &mac, resolver, ret_address) ? 0 : -ENOENT;
 	if (resolver == RESOLVER_DHCP && ask_assignment(home, directory->name, ret_address))
 		return 0;
@@ -161,7 +161,7 @@ static int print_address(const struct vm_home *home, const struct vm_directory *
 	int r = resolve_in_time(home, directory, options, &address, &err);
 	if (r == -ENOENT)
 		error_set(&err, "no IP address found%s%s",
-			  vm_lock_holder(directory->fd) > 0 ? "" : ", is your VM running?",
+			  vm_lock_holder(directory->fd) != 0 ? "" : ", is your VM running?",
 			  options->resolver == RESOLVER_ARP
 				  ? " (not all Linux distributions are compatible with the ARP "
 				    "resolver)"

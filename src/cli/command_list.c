@@ -123,7 +123,7 @@ static bool look_at(const struct vm_home *home, const char *name, struct listed_
 	*ret_vm = (struct listed_vm){
 		.name = name,
 		.usage = vm_directory_usage(&directory),
-		.running = vm_lock_holder(directory.fd) > 0,
+		.running = vm_lock_holder(directory.fd) != 0,
 	};
 	vm_directory_close(&directory);
 	return true;

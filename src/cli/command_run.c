@@ -50,7 +50,7 @@ static bool mac_is_in_use(const struct run *run, char *const *names, size_t coun
 		    vm_directory_open(run->home, names[i], &other, NULL) < 0)
 			continue;
 		bool same = false;
-		if (vm_lock_holder(other.fd) > 0 && vm_config_load(other.fd, &config, NULL) == 0) {
+		if (vm_lock_holder(other.fd) != 0 && vm_config_load(other.fd, &config, NULL) == 0) {
 			same = mac_addr_equal(&config.mac, &run->config.mac);
 			vm_config_done(&config);
 		}
@@ -83,7 +83,7 @@ static int resolve_mac_collision(struct run *run, struct error *err)
 static int lock_vm(struct run *run, struct error *err)
 {
 	/* Asked before a new MAC is saved, which would replace the file that the other holds. */
-	if (vm_lock_holder(run->directory->fd) > 0)
+	if (vm_lock_holder(run->directory->fd) != 0)
 		return -EBUSY;
 	int r = vm_config_load(run->directory->fd, &run->config, err);
 	if (r == 0)

@@ -44,13 +44,16 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 /*
  * A handle on the process that runs the VM, so that a signal cannot hit another process that got
- * its pid: the lock is asked again after it was opened. -ESRCH when the VM does not run.
+ * its pid: the lock is asked again after it was opened. -ESRCH when the VM does not run, -EREMOTE
+ * when a process runs it that we cannot see.
  */
 static int open_holder(const struct vm_directory *directory)
 {
 	pid_t pid = vm_lock_holder(directory->fd);
-	if (pid <= 0)
+	if (pid == 0)
 		return -ESRCH;
+	if (pid == VM_LOCK_HOLDER_UNKNOWN)
+		return -EREMOTE;
 	int pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (pid_fd < 0)
 		return -errno;
@@ -94,6 +97,14 @@ static int stop(const struct vm_directory *directory, unsigned timeout_s)
 		error_set(&err, "VM \"%s\" is not running", directory->name);
 		pid_fd = -1;
 		return command_fail(COMMAND_VM_STATE, &err);
+	}
+	if (pid_fd == -EREMOTE) {
+		error_set(&err,
+			  "cannot stop the VM \"%s\": the process that runs it is not visible "
+			  "from here (another container?)",
+			  directory->name);
+		pid_fd = -1;
+		return command_fail(COMMAND_FAILED, &err);
 	}
 	int r = pid_fd < 0 ? pid_fd : send_signal(pid_fd, SIGINT);
 	if (r == 0 && !wait_end(pid_fd, timeout_s)) {

@@ -2,10 +2,12 @@
 
 #include <argp.h>
 #include <curl/curl.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/compiler.h"
 #include "cli/command.h"
@@ -74,6 +76,24 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	}
 }
 
+/*
+ * Whoever starts us with a standard stream closed would have a message written, or QEMU's standard
+ * streams put, into whatever file of ours got the number.
+ */
+static bool fill_standard_fds(void)
+{
+	int fd;
+
+	do {
+		/* Without O_CLOEXEC: like any standard stream they are for children, too. */
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return false;
+	(void)close(fd);
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct argp argp = {
@@ -86,6 +106,8 @@ int main(int argc, char **argv)
 	static char program[] = "tartlet";
 	struct choice choice = { 0 };
 
+	if (!fill_standard_fds())
+		return COMMAND_FAILED;
 	argp_program_version = "tartlet " TARTLET_VERSION;
 	/* A closed pipe is an error of a write, not the end of a VM. */
 	signal(SIGPIPE, SIG_IGN);

@@ -352,11 +352,20 @@ static void print_end_of_qemu(const struct run_guest *guest)
 		fprintf(stderr, "; it left no message\n");
 }
 
+/* The network, and with it the thread that writes the text, is still there when QEMU has ended. */
+static bool network_failed(struct run_guest *guest)
+{
+	pthread_mutex_lock(&guest->detached_mutex);
+	bool failed = guest->detached_error[0] != '\0';
+	pthread_mutex_unlock(&guest->detached_mutex);
+	return failed;
+}
+
 static int outcome(struct run_guest *guest)
 {
 	bool well = WIFEXITED(guest->wait_status) && WEXITSTATUS(guest->wait_status) == 0;
 
-	if (guest->detached_error[0])
+	if (network_failed(guest))
 		return COMMAND_FAILED;
 	if (guest->stopping || stop_is_pending(guest))
 		return COMMAND_OK;

@@ -20,16 +20,19 @@ struct plan {
 	const struct vm_home *home;
 	const struct run_options *options;
 	const char *name;
+	struct run_network *result; /* what log lines name the VM by */
 	ether_addr_t mac;
 	vmnet_network_configuration_ref config;
 	struct capture_file capture;
 };
 
+/* On the network's thread. Many VMs may share one terminal or journal: each line says whose it is. */
 static void print_log(void *context, enum vmnet_log_level level, const char *line)
 {
-	(void)context;
+	const struct run_network *network = context;
+
 	if (level <= VMNET_LOG_WARNING)
-		fprintf(stderr, "%s\n", line);
+		fprintf(stderr, "%s: %s\n", network->name, line);
 }
 
 static int errno_of(vmnet_return_t status)
@@ -151,7 +154,7 @@ static int configure(struct plan *plan, const char *label, struct error *err)
 {
 	static const struct in_addr first_free = { .s_addr = INADDR_ANY };
 
-	vmnet_network_configuration_set_log_callback(plan->config, print_log, NULL);
+	vmnet_network_configuration_set_log_callback(plan->config, print_log, plan->result);
 	int r = set_names(plan, label, err);
 	if (r == 0)
 		r = set_subnet(plan, err);
@@ -205,10 +208,15 @@ int run_network_create(const struct vm_home *home, const struct run_options *opt
 		       const char *name, const char *label, const struct mac_addr *mac,
 		       struct run_network *ret_network, struct error *err)
 {
-	struct plan plan = { .home = home, .options = options, .name = name, .capture.fd = -1 };
+	struct plan plan = { .home = home,
+			     .options = options,
+			     .name = name,
+			     .result = ret_network,
+			     .capture.fd = -1 };
 	struct run_network network = { 0 };
 	vmnet_return_t status;
 
+	ret_network->name = name; /* creating may log */
 	memcpy(plan.mac.ether_addr_octet, mac->octet, sizeof(plan.mac.ether_addr_octet));
 	plan.config = vmnet_network_configuration_create(VMNET_SHARED_MODE, &status);
 	if (!plan.config) {
@@ -232,7 +240,10 @@ int run_network_create(const struct vm_home *home, const struct run_options *opt
 		vmnet_network_release(network.network);
 		return r;
 	}
-	*ret_network = network;
+	/* Not the name, which the network's thread may be reading. */
+	ret_network->network = network.network;
+	ret_network->subnet = network.subnet;
+	ret_network->address = network.address;
 	return 0;
 }
 

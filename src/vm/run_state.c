@@ -106,8 +106,9 @@ int run_state_read(int directory_fd, struct run_state *ret_state, struct error *
 		error_set(err, "run.json is damaged");
 		return -EINVAL;
 	}
-	/* Left over by a run that was killed; the one that runs now has not come that far. */
-	if (state.pid != holder) {
+	/* Left over by a run that was killed; the one that runs now has not come that far.
+	 * An unknown holder has another number there than here: it is believed. */
+	if (holder != VM_LOCK_HOLDER_UNKNOWN && state.pid != holder) {
 		run_state_done(&state);
 		return -ESRCH;
 	}

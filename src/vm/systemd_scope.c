@@ -36,11 +36,12 @@ void systemd_scope_build(const char *label, pid_t pid, struct systemd_scope_call
 	char safe[VM_LABEL_SAFE_SIZE];
 
 	snprintf(call->pid, sizeof(call->pid), "%ld", (long)pid);
-	if (label)
+	if (label) {
 		vm_label_safe(label, safe);
-	else
-		snprintf(safe, sizeof(safe), "%ld", (long)pid);
-	snprintf(call->unit, sizeof(call->unit), "tartlet-%s.scope", safe);
+		snprintf(call->unit, sizeof(call->unit), "tartlet-%s-%ld.scope", safe, (long)pid);
+	} else {
+		snprintf(call->unit, sizeof(call->unit), "tartlet-%ld.scope", (long)pid);
+	}
 	snprintf(call->description, sizeof(call->description), "Virtual machine %s",
 		 label ? label : "");
 	char *const argv[] = {

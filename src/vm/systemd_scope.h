@@ -21,7 +21,8 @@ struct systemd_scope_call {
 /* Is there a user manager? runtime_directory: $XDG_RUNTIME_DIR, NULL = none. */
 bool systemd_scope_available(const char *runtime_directory);
 
-/* The call that moves process `pid` into tartlet-LABEL.scope; label NULL: tartlet-PID.scope. */
+/* The call that moves process `pid` into tartlet-LABEL-PID.scope (VMs of two homes may have the same
+ * label); label NULL: tartlet-PID.scope. */
 void systemd_scope_build(const char *label, pid_t pid, struct systemd_scope_call *call);
 
 /* Makes the call and waits for it (at most some seconds). 0 or negative errno; a failure hinders

@@ -38,5 +38,6 @@ pid_t vm_lock_holder(int directory_fd)
 	autoclose int fd = openat(directory_fd, "config.json", O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
 		return 0;
-	return lock.l_pid;
+	/* 0: a process of another pid namespace; -1: an open file description lock, nobody's. */
+	return lock.l_pid > 0 ? lock.l_pid : VM_LOCK_HOLDER_UNKNOWN;
 }

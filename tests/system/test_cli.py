@@ -1,6 +1,7 @@
 """The program as it is used: options, messages, exit codes, files. No guest is booted: where one would
 be, lab/fake_qemu.py stands in QEMU's place."""
 
+import fcntl
 import json
 import os
 import pathlib
@@ -9,6 +10,7 @@ import resource
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 
 import pytest
@@ -19,13 +21,18 @@ COMMANDS = ["create", "run", "ip", "list", "get", "stop", "delete", "forward"]
 VERSION = re.compile(r"^tartlet \d+\.\d+\.\d+\n$")
 
 
+def without_ping(errors):
+    """Without what an ordinary user is told of ping on some hosts: test_user.py has that."""
+    return re.sub(r"^.*: host: ping is not allowed here.*\n", "", errors, flags=re.MULTILINE)
+
+
 class Running:
     """A `tartlet run` over the fake, after its guest was started."""
 
-    def __init__(self, cli, argv, environment):
+    def __init__(self, cli, argv, environment, **options):
+        options = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE} | options
         self.process = subprocess.Popen([cli.program, "run", *argv], env=environment, text=True,
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, start_new_session=True)
+                                        stdout=subprocess.PIPE, start_new_session=True, **options)
         cli.running.append(self)
         self.lines = []
         for line in self.process.stdout:
@@ -43,7 +50,7 @@ class Running:
         if number:
             self.process.send_signal(number)
         output, errors = self.process.communicate(timeout=timeout)
-        return self.process.returncode, output, errors
+        return self.process.returncode, output, without_ping(errors)
 
 
 class Cli:
@@ -71,7 +78,7 @@ class Cli:
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=40,
                               check=False)
         assert done.returncode == expect, f"{argv}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout, done.stderr
+        return done.stdout, without_ping(done.stderr)
 
     def refused(self, *argv, expect=64):
         """What it says on standard error, when it says nothing else."""
@@ -473,6 +480,22 @@ def test_forward_commands(cli, vm):
     running.end(signal.SIGTERM)
 
 
+def test_forward_remove_takes_only_what_is_meant(cli, vm):
+    """One port of two addresses, to two ports of the guest."""
+    running = cli.start("one", "--accel", "tcg")
+    port = cli.run("forward", "add", "one", "127.0.0.1:0:80")[0].split()[1].rpartition(":")[2]
+    cli.run("forward", "add", "one", f"127.0.0.2:{port}:81,127.0.0.3:{port}:80,127.0.0.1:{port}:53/udp")
+    cli.run("forward", "remove", "one", f"{port}:80")
+    left = [f"tcp 127.0.0.2:{port} -> 81", f"udp 127.0.0.1:{port} -> 53"]
+    assert cli.run("forward", "list", "one")[0].splitlines() == left
+    state = json.loads((cli.home / "vms/one/run.json").read_text())
+    assert [entry["internalPort"] for entry in state["forwards"]] == [81, 53]
+    # Without an internal port: whatever has this external one, each once.
+    cli.run("forward", "remove", "one", f"{port},{port}/udp")
+    assert cli.run("forward", "list", "one")[0] == ""
+    running.end(signal.SIGTERM)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals(cli, vm, number):
     running = cli.start("one", "--accel", "tcg")
@@ -579,6 +602,61 @@ def test_subnet_is_had_as_asked_for(cli, vm):
     running.end(signal.SIGTERM)
 
 
+def test_log_lines_name_the_vm(cli):
+    """Here the one that says that another subnet than before had to be taken."""
+    cli.create("first")
+    cli.create("second")
+    first = cli.start("first", "--accel", "tcg")
+    subnet = first.fact("subnet")
+    assert first.end(signal.SIGTERM)[2] == ""
+    second = cli.start("second", "--accel", "tcg", "--net-vmnet-subnet", subnet)
+    first = cli.start("first", "--accel", "tcg")
+    assert first.fact("subnet") != subnet == second.fact("subnet")
+    errors = first.end(signal.SIGTERM)[2].splitlines()
+    assert errors and all(line.startswith("first: ") for line in errors)
+    assert any("another subnet" in line for line in errors)
+    [line] = second.end(signal.SIGTERM)[2].splitlines()
+    assert line.startswith(f'second: subnet {subnet} is assigned to "first" too')
+
+
+def test_closed_standard_streams(cli):
+    """No file of ours gets the number of a standard stream, so nothing is printed into one."""
+    def close(*numbers):
+        def closing():
+            for number in numbers:
+                os.close(number)
+        return closing
+
+    subprocess.run([cli.program, "create", "one", "--kernel", cli.path / "kernel", "--initrd",
+                    cli.path / "initrd"], env=cli.environment, preexec_fn=close(0, 1, 2), check=True)
+    config = (cli.home / "vms/one/config.json").read_bytes()
+    done = subprocess.run([cli.program, "create", "one", "--kernel", "k", "--initrd", "i"],
+                          env=cli.environment, preexec_fn=close(0, 1, 2), check=False)
+    assert done.returncode == 1
+    running = Running(cli, ["one", "--accel", "tcg"], cli.environment, preexec_fn=close(0, 2))
+    [qemu] = children(running.process.pid)
+    for number in (0, 2):
+        assert os.readlink(f"/proc/{running.process.pid}/fd/{number}") == "/dev/null"
+    assert os.readlink(f"/proc/{running.process.pid}/fd/1").startswith("pipe:")
+    assert os.readlink(f"/proc/{qemu}/fd/0") == "/dev/null"
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.wait(20) == 0
+    assert (cli.home / "vms/one/config.json").read_bytes() == config
+
+
+def test_lock_of_a_process_that_is_not_visible(cli, vm):
+    """As when the VM runs in another container: no pid comes with the lock, but it is locked."""
+    with (cli.home / "vms/one/config.json").open("r+b") as file:
+        # struct flock: l_type, l_whence, l_start, l_len, l_pid
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+        assert json.loads(cli.run("list", "-f", "json")[0])[0]["State"] == "running"
+        assert json.loads(cli.run("get", "one", "-f", "json")[0])["State"] == "running"
+        assert cli.refused("run", "one", expect=2) == 'VM "one" is already running!\n'
+        assert cli.refused("delete", "one", expect=1) == 'VM "one" is running\n'
+        assert "not visible" in cli.refused("stop", "one", expect=1)
+    assert cli.refused("stop", "one", expect=2) == 'VM "one" is not running\n'
+
+
 def test_capture(cli, vm):
     path = cli.path / "x.pcapng"
     running = cli.start("one", "--accel", "tcg", "--net-pcap", path)
@@ -626,7 +704,7 @@ def test_scope_where_systemd_is(cli, vm):
         code, _, errors = running.end(signal.SIGTERM)
     os.close(here)
     asked = (cli.path / "asked").read_text().split("\n")
-    assert asked[7:] == ["StartTransientUnit", "ssa(sv)a(sa(sv))", "tartlet-one.scope", "fail", "3", "PIDs",
-                         "au", "1", str(qemu), "Description", "s", "Virtual machine one", "CollectMode",
+    assert asked[7:] == ["StartTransientUnit", "ssa(sv)a(sa(sv))", f"tartlet-one-{qemu}.scope", "fail", "3",
+                         "PIDs", "au", "1", str(qemu), "Description", "s", "Virtual machine one", "CollectMode",
                          "s", "inactive-or-failed", "0", ""]
-    assert code == 0 and "tartlet-one.scope could not be made" in errors
+    assert code == 0 and f"tartlet-one-{qemu}.scope could not be made" in errors

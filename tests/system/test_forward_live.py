@@ -58,6 +58,17 @@ def test_add_with_free_port(lab, tartlet, vm):
     assert ports(tartlet) == before
 
 
+def test_range_up_to_the_last_port(lab, tartlet, vm):
+    before = ports(tartlet)
+    tartlet.command("forward", "add", "shared", "65534-65535:6-7")
+    assert ports(tartlet) - before == {65534, 65535}
+    assert echoes(lab, 65535)
+    tartlet.command("forward", "remove", "shared", "65534-65535:6-7")
+    assert ports(tartlet) == before
+    with pytest.raises(ConnectionRefusedError):
+        echoes(lab, 65535)
+
+
 def test_others_go_on(lab, tartlet, vm):
     """A connection through one forward lives while another comes and goes."""
     with lab.host.connect("127.0.0.1", vm.port(7)) as connection:

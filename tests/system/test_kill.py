@@ -50,6 +50,21 @@ def test_runs_again_as_it_was(tartlet, killed):
         again.end()
 
 
+def test_its_subnet_is_free(tartlet, killed, guest):
+    """For another VM that asks for it by name."""
+    before, pids = killed
+    wait_gone(pids)
+    subnet = before.fact("subnet")
+    tartlet.create("heir", guest)
+    heir = tartlet.run("heir", "--net-vmnet-subnet", subnet, expose=["0:2"])
+    try:
+        assert heir.fact("subnet") == subnet
+        assert heir.up().lease()["address"] == heir.address
+    finally:
+        heir.end()
+        tartlet.command("delete", "heir")
+
+
 @pytest.mark.soak
 def test_again_and_again(tartlet, killed):
     """Killed at once after the start, 20 times."""

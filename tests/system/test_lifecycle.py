@@ -63,5 +63,29 @@ def test_qemu_is_sandboxed(vm):
     assert "Seccomp:\t2" in status
 
 
+def unix_sockets(pid):
+    """Names of the Unix sockets that a process has open; "" where one has none."""
+    names = {}
+    for line in pathlib.Path(f"/proc/{pid}/net/unix").read_text().splitlines()[1:]:
+        words = line.split(maxsplit=7)
+        names[words[6]] = words[7] if len(words) > 7 else ""
+    found = []
+    for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            kind, _, inode = os.readlink(fd).partition(":")
+        except FileNotFoundError:
+            continue  # closed since
+        if kind == "socket" and inode.strip("[]") in names:
+            found.append(names[inode.strip("[]")])
+    return found
+
+
+def test_no_abstract_unix_socket(vm):
+    """Those have no permissions: whoever shares the network namespace could connect."""
+    found = [name for pid in vm.pids() for name in unix_sockets(pid)]
+    assert any(name.endswith("control.sock") for name in found), found
+    assert [name for name in found if name.startswith("@")] == []
+
+
 def test_open_to_the_network_is_said(vm):
     assert "reachable" in vm.output

@@ -7,14 +7,18 @@ import pytest
 from lab import servers, topology
 
 
+def copy_shared(tartlet, other):
+    shutil.copytree(tartlet.home / "vms" / "shared", other.home / "vms" / "shared",
+                    ignore=lambda directory, names: [name for name in names if name == "run.json"
+                                                     or name.endswith(".sock")])
+
+
 @pytest.fixture(scope="module")
 def twin(homes, tartlet, vm):
     """The shared VM's directory, copied to another home: the same name and MAC, so the same first
     candidate, and a home that knows nothing of the first one's assignment."""
     other = homes.tartlet()
-    shutil.copytree(tartlet.home / "vms" / "shared", other.home / "vms" / "shared",
-                    ignore=lambda directory, names: [name for name in names if name == "run.json"
-                                                     or name.endswith(".sock")])
+    copy_shared(tartlet, other)
     running = other.run("shared", "--net-host-access", "lan")
     running.up()
     yield running
@@ -27,6 +31,17 @@ def mac(running):
 
 def test_first_candidates_are_the_same(vm, twin):
     assert mac(vm) == mac(twin)
+
+
+def test_first_candidate_when_alone(homes, tartlet, vm, tmp_path):
+    """Where nobody contests it, the twin gets the very subnet of the shared VM."""
+    alone = homes.tartlet(runtime=tmp_path)
+    copy_shared(tartlet, alone)
+    running = alone.run("shared", expose=[])
+    try:
+        assert running.fact("subnet") == vm.fact("subnet")
+    finally:
+        running.end()
 
 
 def test_subnets_do_not_overlap(vm, twin):

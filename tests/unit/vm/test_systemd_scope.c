@@ -5,6 +5,7 @@
 #include <sys/un.h>
 
 #include "scratch.h"
+#include "vm/vm_label.h"
 
 static void check(struct systemd_scope_call *call, const char *unit, const char *description)
 {
@@ -46,11 +47,41 @@ static void test_call(void **state)
 
 	(void)state;
 	systemd_scope_build("ci-3", 4711, &call);
-	check(&call, "tartlet-ci-3.scope", "Virtual machine ci-3");
+	check(&call, "tartlet-ci-3-4711.scope", "Virtual machine ci-3");
 	systemd_scope_build("a b/\xc3\xa4", 4711, &call);
-	check(&call, "tartlet-a-b--.scope", "Virtual machine a b/\xc3\xa4");
+	check(&call, "tartlet-a-b---4711.scope", "Virtual machine a b/\xc3\xa4");
 	systemd_scope_build(NULL, 4711, &call);
 	check(&call, "tartlet-4711.scope", "Virtual machine ");
+}
+
+/* The longest label with the highest pid still makes a whole name. */
+static void test_longest_unit(void **state)
+{
+	struct systemd_scope_call call;
+	char label[VM_LABEL_LENGTH + 1];
+	char expected[128];
+	char safe[VM_LABEL_SAFE_SIZE];
+
+	(void)state;
+	memset(label, 'x', sizeof(label) - 1);
+	label[sizeof(label) - 1] = '\0';
+	vm_label_safe(label, safe);
+	systemd_scope_build(label, INT32_MAX, &call);
+	snprintf(expected, sizeof(expected), "tartlet-%s-2147483647.scope", safe);
+	assert_string_equal(call.unit, expected);
+	assert_string_equal(call.pid, "2147483647");
+}
+
+/* VMs of the same name in two homes. */
+static void test_two_of_one_name(void **state)
+{
+	struct systemd_scope_call one;
+	struct systemd_scope_call other;
+
+	(void)state;
+	systemd_scope_build("debian", 4711, &one);
+	systemd_scope_build("debian", 4712, &other);
+	assert_string_not_equal(one.unit, other.unit);
 }
 
 static void test_available(void **state)
@@ -88,11 +119,12 @@ static void test_make(void **state)
 	systemd_scope_build("ci 3", 4711, &call);
 	assert_int_equal(systemd_scope_make(&call), 0);
 	assert_int_equal(files_read(scratch->fd, "said", 4096, &said, &size), 0);
-	assert_string_equal(said, "--user\n--timeout=3\n--quiet\ncall\norg.freedesktop.systemd1\n"
-				  "/org/freedesktop/systemd1\norg.freedesktop.systemd1.Manager\n"
-				  "StartTransientUnit\nssa(sv)a(sa(sv))\ntartlet-ci-3.scope\nfail\n"
-				  "3\nPIDs\nau\n1\n4711\nDescription\ns\nVirtual machine ci 3\n"
-				  "CollectMode\ns\ninactive-or-failed\n0\n");
+	assert_string_equal(said,
+			    "--user\n--timeout=3\n--quiet\ncall\norg.freedesktop.systemd1\n"
+			    "/org/freedesktop/systemd1\norg.freedesktop.systemd1.Manager\n"
+			    "StartTransientUnit\nssa(sv)a(sa(sv))\ntartlet-ci-3-4711.scope\nfail\n"
+			    "3\nPIDs\nau\n1\n4711\nDescription\ns\nVirtual machine ci 3\n"
+			    "CollectMode\ns\ninactive-or-failed\n0\n");
 	free(said);
 	scratch_write(scratch->fd, "busctl", "#!/bin/sh\nexit 1\n");
 	assert_int_equal(systemd_scope_make(&call), -EIO);
@@ -102,6 +134,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_call),
+		cmocka_unit_test(test_longest_unit),
+		cmocka_unit_test(test_two_of_one_name),
 		cmocka_unit_test_setup_teardown(test_available, scratch_setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_make, scratch_setup, scratch_teardown),
 	};

@@ -1,6 +1,7 @@
 #include "vm/vm_lock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -49,6 +50,23 @@ static void test_holder_is_seen_and_dies_with_its_lock(void **state)
 	close(fd);
 }
 
+/* An open file description's lock has no pid to tell, as one of another pid namespace has none. */
+static void test_holder_without_a_pid(void **state)
+{
+	const struct scratch *scratch = *state;
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct error err;
+
+	scratch_write(scratch->fd, "config.json", "{}");
+	int fd = openat(scratch->fd, "config.json", O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	assert_int_equal(vm_lock_holder(scratch->fd), VM_LOCK_HOLDER_UNKNOWN);
+	assert_int_equal(vm_lock_take(scratch->fd, &err), -EBUSY);
+	close(fd);
+	assert_int_equal(vm_lock_holder(scratch->fd), 0);
+}
+
 static void test_no_file(void **state)
 {
 	const struct scratch *scratch = *state;
@@ -64,6 +82,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_holder_is_seen_and_dies_with_its_lock,
 						scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_holder_without_a_pid, scratch_setup,
+						scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_no_file, scratch_setup, scratch_teardown),
 	};
 
