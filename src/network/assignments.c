@@ -84,12 +84,17 @@ vmnet_return_t vmnet_assignment_rename(const char *state_directory, const char *
 {
 	struct registry *registry = NULL;
 	struct error err = {};
+	struct registry_assignment moved;
 	int status = assignments_open(state_directory, &registry, &err);
 
+	/* What `to` has is given up only for something that is there, and never for itself. */
 	if (status == 0)
+		status = registry_assignment_get(registry, from, &moved, &err);
+	if (status == 0 && strcmp(from, to) != 0) {
 		status = registry_assignment_remove(registry, to, &err);
-	if (status == 0 || status == -ENOENT)
-		status = registry_assignment_rename(registry, from, to, &err);
+		if (status == 0 || status == -ENOENT)
+			status = registry_assignment_rename(registry, from, to, &err);
+	}
 	(void)registry_close(registry);
 	return assignments_result(status, &err, error);
 }

@@ -2,8 +2,11 @@
 ping where net.ipv4.ping_group_range forbids it."""
 
 import hashlib
+import ipaddress
+import os
 import pathlib
 import re
+import shutil
 import socket
 import subprocess
 
@@ -11,6 +14,10 @@ import pytest
 from lab import pattern, servers, topology
 from lab.guest import answers
 from lab.tartlet import EXPOSE, qemu_pids, wait_gone
+from lab.waiting import until
+
+from test_reboot import is_new
+from test_route_swap import first_answer, swapped_back  # noqa: F401 (a fixture)
 
 BYTES = 20_000_000
 
@@ -97,6 +104,48 @@ def test_forward_live(lab, user, user_vm):
     user.command("forward", "remove", "rootless", "24007:7")
 
 
+def test_upload(lab, user_vm):
+    """From a host to the guest, through the forward to its TCP echo."""
+    with lab.host.connect("127.0.0.1", user_vm.port(7)) as connection:
+        connection.sendall(b"x" * 99_999 + b"\n")
+        got = b""
+        while len(got) < 100_000:
+            got += connection.recv(65536)
+    assert got == b"x" * 99_999 + b"\n"
+
+
+def test_port_taken(user, user_vm, guest):
+    user.create("late", guest)
+    done = user.command("run", "late", "--net-vmnet-expose", f"{user_vm.port(22)}:22", expect=1)
+    assert re.search(rf'TCP port {user_vm.port(22)} on \S+ is in use by VM "rootless"', done.stderr)
+    user.command("delete", "late")
+
+
+def test_new_default_route(lab, user_agent, swapped_back):
+    with servers.Greeter(lab.server) as greeter:
+        assert first_answer(user_agent, greeter.port, 5) == topology.HOST
+        lab.default_by_b()
+        assert first_answer(user_agent, greeter.port, 2) == topology.HOST_B
+
+
+def test_two_with_the_same_first_candidate(homes, person, user, user_vm):
+    """As test_two_vms.py: the same name and MAC in a home of its own."""
+    other = homes.tartlet(person, runtime=user.environment["XDG_RUNTIME_DIR"])
+    shutil.copytree(user.home / "vms" / "rootless", other.home / "vms" / "rootless",
+                    ignore=lambda directory, names: [name for name in names if name == "run.json"
+                                                     or name.endswith(".sock")])
+    for path in [other.home / "vms", *(other.home / "vms").rglob("*")]:
+        os.chown(path, person.uid, person.gid)
+    twin = other.run("rootless", expose=["0:2"])
+    try:
+        one, two = (ipaddress.ip_network(vm.fact("subnet")) for vm in (user_vm, twin))
+        assert not one.overlaps(two)
+        assert twin.up().lease()["address"] == twin.address
+        assert user_vm.agent().lease()["address"] == user_vm.address
+    finally:
+        twin.end()
+
+
 def test_low_port_is_said(lab, user, user_vm, guest):
     lab.host.sysctl("net.ipv4.ip_unprivileged_port_start", 1024)
     user.create("low", guest)
@@ -130,6 +179,16 @@ def test_home_that_cannot_be_written(user, homes, person, guest):
         assert str(other.home) in done.stderr
     finally:
         other.home.chmod(0o700)
+
+
+def test_reboot(user_vm):
+    """Near the end: it ends what runs in the guest. As test_reboot.py."""
+    agent = user_vm.agent()
+    agent.run("touch /tmp/before")
+    before = agent.lease(), qemu_pids(user_vm.pids())
+    agent.tell("reboot")
+    until(lambda: is_new(user_vm), 90, "the guest after its reboot")
+    assert (user_vm.agent().lease(), qemu_pids(user_vm.pids())) == before
 
 
 def test_kill_and_run_again(lab, user, guest):
