@@ -19,6 +19,7 @@
  *     9  ports: detached, attached, full, drained
  *    10  forwards are added and removed
  *    11  how datagrams are answered, the path's MTU, hops, file descriptors
+ *    12  the network is told to stop: no new flows
  */
 
 #include "fuzz.h"
@@ -383,13 +384,19 @@ static void set_datagrams(struct world *world, const struct step *step)
 	world->host.sockets_max = step->argument & 128 ? reader_u8(&reader) : 0;
 }
 
+static void drain(struct world *world, const struct step *step)
+{
+	(void)step;
+	nat_drain(world->nat);
+}
+
 static void run_step(struct world *world, uint8_t kind, const struct step *step)
 {
 	typedef void run_kind(struct world * world, const struct step *step);
 	static run_kind *const kinds[] = {
-		send_raw,   send_repaired,    pass_time,       send_segment,
-		send_udp,   receive_datagram, set_servers,     connect_client,
-		act_server, change_port,      change_forwards, set_datagrams,
+		send_raw,	  send_repaired, pass_time,	 send_segment, send_udp,
+		receive_datagram, set_servers,	 connect_client, act_server,   change_port,
+		change_forwards,  set_datagrams, drain,
 	};
 
 	if (kinds[kind % ARRAY_COUNT(kinds)] == send_segment && count_peers(world) >= PEERS_MOST)

@@ -337,8 +337,26 @@ static void check_nothing_left(const struct world *world)
 	FUZZ_CHECK(world->host.sockets_open == nat_forwards(world->nat, NULL, 0));
 }
 
+/* What `tartlet ip` would show. */
+static void check_neighbours(const struct world *world)
+{
+	const struct ip_prefix subnet = { ip_addr_from_v4(WORLD_ADDR_GATEWAY - 1), WORLD_PREFIX };
+	struct gateway_neighbour neighbours[1 << (32 - WORLD_PREFIX)];
+	size_t count = gateway_neighbours(world->gateway, neighbours, ARRAY_COUNT(neighbours));
+
+	FUZZ_CHECK(count <= ARRAY_COUNT(neighbours));
+	for (size_t i = 0; i < count; i++) {
+		FUZZ_CHECK(ip_prefix_contains(&subnet, &neighbours[i].addr));
+		FUZZ_CHECK(ip_addr_to_v4(&neighbours[i].addr) != WORLD_ADDR_GATEWAY);
+		FUZZ_CHECK(!mac_addr_equal(&neighbours[i].mac, &world_gateway_mac));
+		for (size_t j = 0; j < i; j++)
+			FUZZ_CHECK(!ip_addr_equal(&neighbours[i].addr, &neighbours[j].addr));
+	}
+}
+
 void world_end(struct world *world)
 {
+	check_neighbours(world);
 	for (unsigned i = 0; i < WORLD_GUESTS; i++)
 		world_detach(world, i);
 	rig_time_run(&world->time, WORLD_DRAIN_NS);
