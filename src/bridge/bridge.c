@@ -248,10 +248,23 @@ static size_t bridge_gateway_room(struct frame_sink *sink, uint32_t index)
 	return frame_sink_room(bridge->ports[index].to_guest, index);
 }
 
+static size_t bridge_gateway_reserve(struct frame_sink *sink, uint32_t index, size_t header_size,
+				     size_t size, struct iovec *ret_parts, size_t capacity,
+				     size_t *ret_count)
+{
+	struct bridge *bridge = container_of(sink, struct bridge, gateway_side);
+
+	if (index >= bridge->config.port_capacity || !bridge->ports[index].to_guest)
+		return 0;
+	return frame_sink_reserve(bridge->ports[index].to_guest, index, header_size, size,
+				  ret_parts, capacity, ret_count);
+}
+
 static const struct frame_sink_ops bridge_gateway_ops = {
 	.push = bridge_gateway_push,
 	.flush = bridge_gateway_flush,
 	.room = bridge_gateway_room,
+	.reserve = bridge_gateway_reserve,
 };
 
 int bridge_new(const struct bridge_config *config, struct random *random,

@@ -321,6 +321,14 @@ static size_t nat_side_room(struct frame_sink *sink, uint32_t port)
 	return frame_sink_room(of_nat_side(sink)->context.to_bridge, port);
 }
 
+static size_t nat_side_reserve(struct frame_sink *sink, uint32_t port, size_t header_size,
+			       size_t size, struct iovec *ret_parts, size_t capacity,
+			       size_t *ret_count)
+{
+	return frame_sink_reserve(of_nat_side(sink)->context.to_bridge, port, header_size, size,
+				  ret_parts, capacity, ret_count);
+}
+
 static void flush_run(struct loop_deferred *deferred)
 {
 	struct gateway *gateway = container_of(deferred, struct gateway, flush);
@@ -356,6 +364,7 @@ int gateway_new(const struct gateway_config *config, const struct gateway_contex
 		.push = nat_side_push,
 		.flush = nat_side_flush,
 		.room = nat_side_room,
+		.reserve = nat_side_reserve,
 	};
 	struct gateway *gateway;
 	int rc;

@@ -4,7 +4,10 @@
 #include <string.h>
 
 #include "wire/checksum.h"
+#include "wire/iov_cursor.h"
+#include "wire/tcp.h"
 #include "wire/udp.h"
+#include "wire/writer.h"
 
 /* How much of the frame belongs into frame->header, and where the packet ends. */
 static void measure(const struct packet *packet, size_t size, size_t *ret_header_size,
@@ -24,11 +27,26 @@ static void measure(const struct packet *packet, size_t size, size_t *ret_header
 	*ret_end = size;
 }
 
+/* Dissects the `copied` bytes of frame->header, and finds out where the payload is. */
+static bool dissect(struct frame *frame, size_t copied, size_t size, uint32_t port,
+		    enum drop_reason *ret_reason)
+{
+	size_t end;
+
+	if (!packet_dissect(frame->header, copied, size, &frame->packet, ret_reason))
+		return false;
+	measure(&frame->packet, size, &frame->header_size, &end);
+	frame->payload_size = end - frame->header_size;
+	frame->offload = (struct frame_offload){};
+	frame->port = port;
+	frame->in_place = false;
+	return true;
+}
+
 bool frame_from_bytes(struct frame *frame, const void *bytes, size_t size, uint32_t port,
 		      enum drop_reason *ret_reason)
 {
 	size_t copied = size < FRAME_HEADER_MAX ? size : FRAME_HEADER_MAX;
-	size_t end;
 
 	if (size > FRAME_MAX_SIZE) {
 		*ret_reason = DROP_LONG_FRAME;
@@ -36,19 +54,87 @@ bool frame_from_bytes(struct frame *frame, const void *bytes, size_t size, uint3
 	}
 	if (copied > 0)
 		memcpy(frame->header, bytes, copied);
-	if (!packet_dissect(frame->header, copied, size, &frame->packet, ret_reason))
+	if (!dissect(frame, copied, size, port, ret_reason))
 		return false;
-
-	measure(&frame->packet, size, &frame->header_size, &end);
-	frame->payload_size = end - frame->header_size;
 	/* The payload is read only; an iovec has no const. */
 	frame->single.iov_base = (void *)((uintptr_t)bytes + frame->header_size);
 	frame->single.iov_len = frame->payload_size;
 	frame->payload = &frame->single;
 	frame->payload_count = frame->payload_size > 0 ? 1 : 0;
-	frame->offload = (struct frame_offload){};
-	frame->port = port;
 	return true;
+}
+
+bool frame_from_parts(struct frame *frame, const struct iovec *parts, size_t count, size_t size,
+		      uint32_t port, struct iovec ret_payload[FRAME_PAYLOAD_MAX_PARTS],
+		      enum drop_reason *ret_reason)
+{
+	struct iov_cursor cursor = iov_cursor_of(parts, count);
+	struct iovec pieces[FRAME_PAYLOAD_MAX_PARTS];
+	size_t copied = size < FRAME_HEADER_MAX ? size : FRAME_HEADER_MAX;
+
+	assert(count <= FRAME_PAYLOAD_MAX_PARTS);
+	if (size > FRAME_MAX_SIZE) {
+		*ret_reason = DROP_LONG_FRAME;
+		return false;
+	}
+	size_t piece_count = iov_cursor_cut(&cursor, copied, pieces, ARRAY_COUNT(pieces));
+	struct writer writer = writer_of(frame->header, sizeof(frame->header));
+	for (size_t i = 0; i < piece_count; i++)
+		writer_bytes(&writer, pieces[i].iov_base, pieces[i].iov_len);
+	if (!dissect(frame, copied, size, port, ret_reason))
+		return false;
+	cursor = iov_cursor_of(parts, count);
+	(void)iov_cursor_cut(&cursor, frame->header_size, pieces, ARRAY_COUNT(pieces));
+	frame->payload = ret_payload;
+	frame->payload_count =
+		iov_cursor_cut(&cursor, frame->payload_size, ret_payload, FRAME_PAYLOAD_MAX_PARTS);
+	return true;
+}
+
+/* The marks must name the L4 header that we found ourselves. */
+static bool partial_is_sound(const struct frame *frame)
+{
+	const struct packet *packet = &frame->packet;
+	size_t field = packet->ip_protocol == PACKET_IP_PROTOCOL_TCP ? TCP_CHECKSUM_OFFSET
+								     : UDP_CHECKSUM_OFFSET;
+
+	return packet->has_l4 &&
+	       (packet->ip_protocol == PACKET_IP_PROTOCOL_TCP ||
+		packet->ip_protocol == PACKET_IP_PROTOCOL_UDP) &&
+	       frame->offload.checksum_start == packet->l4_offset &&
+	       frame->offload.checksum_offset == field;
+}
+
+static bool gso_is_sound(const struct frame *frame)
+{
+	const struct packet *packet = &frame->packet;
+	const struct frame_offload *offload = &frame->offload;
+
+	if (offload->gso_size == 0 || !packet->has_l4 ||
+	    frame->header_size != packet->payload_offset)
+		return false;
+	/* A sum over the whole cannot be checked on its pieces, so one of the two must hold
+	 * (virtio 1.2, 5.1.6.2 requires the first). */
+	if (!offload->checksum_valid && !offload->checksum_partial)
+		return false;
+	switch (offload->gso) {
+	case FRAME_GSO_NONE:
+		return false;
+	case FRAME_GSO_TCP4:
+		return packet->kind == PACKET_IPV4 && packet->ip_protocol == PACKET_IP_PROTOCOL_TCP;
+	case FRAME_GSO_TCP6:
+		return packet->kind == PACKET_IPV6 && packet->ip_protocol == PACKET_IP_PROTOCOL_TCP;
+	case FRAME_GSO_UDP:
+		return packet->ip_protocol == PACKET_IP_PROTOCOL_UDP;
+	}
+	return false;
+}
+
+bool frame_check_offload(const struct frame *frame)
+{
+	if (frame->offload.checksum_partial && !partial_is_sound(frame))
+		return false;
+	return frame->offload.gso == FRAME_GSO_NONE || gso_is_sound(frame);
 }
 
 bool frame_verify_checksum(struct frame *frame)

@@ -41,6 +41,7 @@ struct frame_offload {
 	uint16_t checksum_start;
 	uint16_t checksum_offset;
 	enum frame_gso gso;
+	bool gso_ecn;	   /* TCP: CWR is on the first segment only (RFC 3168 6.1.2) */
 	uint16_t gso_size; /* payload bytes per segment */
 };
 
@@ -55,6 +56,8 @@ struct frame {
 	struct frame_offload offload;
 	/* The bridge port that the frame came in by; FRAME_PORT_NONE for frames of our own. */
 	uint32_t port;
+	/* The payload stands in the receiving port's own memory already (frame_sink_reserve()). */
+	bool in_place;
 	uint8_t header[FRAME_HEADER_MAX];
 	struct iovec single; /* where payload points for a frame made from one piece of memory */
 };
@@ -67,6 +70,22 @@ struct frame {
  */
 bool frame_from_bytes(struct frame *frame, const void *bytes, size_t size, uint32_t port,
 		      enum drop_reason *ret_reason) MUST_USE;
+
+/*
+ * The same from several pieces of memory (a guest's, that may change while we look): the headers
+ * are copied first and only the copy is judged. `parts` is of at most FRAME_PAYLOAD_MAX_PARTS;
+ * ret_payload, as long, gets what the frame's payload points to and must outlive the frame.
+ */
+bool frame_from_parts(struct frame *frame, const struct iovec *parts, size_t count, size_t size,
+		      uint32_t port, struct iovec ret_payload[FRAME_PAYLOAD_MAX_PARTS],
+		      enum drop_reason *ret_reason) MUST_USE;
+
+/*
+ * True when the offload marks, as a guest set them, fit what the dissection found: a partial
+ * checksum names the TCP or UDP header that we found ourselves, and GSO has its size, its protocol
+ * and a partial checksum.
+ */
+bool frame_check_offload(const struct frame *frame) MUST_USE;
 
 /*
  * Verifies the L4 checksum of an unfragmented TCP, UDP or ICMP packet in full (UDP over IPv4 with

@@ -32,18 +32,6 @@ static size_t checksum_field(const struct packet *packet)
 							     : UDP_CHECKSUM_OFFSET;
 }
 
-/* The marks must name the L4 header that we found ourselves. */
-static bool partial_is_sound(const struct frame *frame)
-{
-	const struct packet *packet = &frame->packet;
-
-	return packet->has_l4 &&
-	       (packet->ip_protocol == PACKET_IP_PROTOCOL_TCP ||
-		packet->ip_protocol == PACKET_IP_PROTOCOL_UDP) &&
-	       frame->offload.checksum_start == packet->l4_offset &&
-	       frame->offload.checksum_offset == checksum_field(packet);
-}
-
 /* TCP or UDP, in full: the sum that a guest left in the field is not believed. */
 static void set_l4_checksum(struct frame *frame)
 {
@@ -69,35 +57,10 @@ bool frame_complete_checksum(struct frame *frame)
 {
 	if (!frame->offload.checksum_partial)
 		return true;
-	if (!partial_is_sound(frame))
+	if (!frame_check_offload(frame))
 		return false;
 	set_l4_checksum(frame);
 	return true;
-}
-
-static bool gso_is_sound(const struct frame *frame)
-{
-	const struct packet *packet = &frame->packet;
-	const struct frame_offload *offload = &frame->offload;
-
-	if (offload->gso_size == 0 || !packet->has_l4 ||
-	    frame->header_size != packet->payload_offset)
-		return false;
-	/* A sum over the whole cannot be checked on its pieces, so one of the two must hold
-	 * (virtio 1.2, 5.1.6.2 requires the first). */
-	if (!offload->checksum_valid && !(offload->checksum_partial && partial_is_sound(frame)))
-		return false;
-	switch (offload->gso) {
-	case FRAME_GSO_NONE:
-		return false;
-	case FRAME_GSO_TCP4:
-		return packet->kind == PACKET_IPV4 && packet->ip_protocol == PACKET_IP_PROTOCOL_TCP;
-	case FRAME_GSO_TCP6:
-		return packet->kind == PACKET_IPV6 && packet->ip_protocol == PACKET_IP_PROTOCOL_TCP;
-	case FRAME_GSO_UDP:
-		return packet->ip_protocol == PACKET_IP_PROTOCOL_UDP;
-	}
-	return false;
 }
 
 static void set_ip(struct frame *frame, uint16_t id)
@@ -171,7 +134,7 @@ size_t frame_segment(struct frame *frame, frame_segment_emit *emit, void *contex
 {
 	assert(frame->payload_count <= FRAME_PAYLOAD_MAX_PARTS);
 	if (frame->offload.gso != FRAME_GSO_NONE) {
-		if (!gso_is_sound(frame))
+		if (!frame_check_offload(frame))
 			return 0;
 		if (frame->payload_size > frame->offload.gso_size)
 			return cut_up(frame, emit, context);

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 struct frame;
 struct frame_sink;
@@ -24,6 +25,18 @@ struct frame_sink_ops {
 	 * port_ready door once there is room. SIZE_MAX where nothing can fill up.
 	 */
 	size_t (*room)(struct frame_sink *sink, uint32_t port);
+	/*
+	 * Optional: where the port has memory of its own (a guest's receive buffers), the place of
+	 * up to `size` payload bytes behind header_size bytes of headers, in at most `capacity`
+	 * parts. Returns how many bytes have a place; 0: none, push from memory of your own.
+	 *
+	 * It is a look, and takes nothing: the source receives into the parts and pushes a frame
+	 * with in_place set, whose payload is the beginning of them; that takes them. Any other
+	 * push, flush or reserve forgets the place. A frame may end up at another port than the one
+	 * that was asked: a port takes a frame as in place only where the place is its own.
+	 */
+	size_t (*reserve)(struct frame_sink *sink, uint32_t port, size_t header_size, size_t size,
+			  struct iovec *ret_parts, size_t capacity, size_t *ret_count);
 };
 
 struct frame_sink {
@@ -43,4 +56,13 @@ static inline void frame_sink_flush(struct frame_sink *sink)
 static inline size_t frame_sink_room(struct frame_sink *sink, uint32_t port)
 {
 	return sink->ops->room(sink, port);
+}
+
+static inline size_t frame_sink_reserve(struct frame_sink *sink, uint32_t port, size_t header_size,
+					size_t size, struct iovec *ret_parts, size_t capacity,
+					size_t *ret_count)
+{
+	if (!sink->ops->reserve)
+		return 0;
+	return sink->ops->reserve(sink, port, header_size, size, ret_parts, capacity, ret_count);
 }

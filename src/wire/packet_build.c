@@ -31,6 +31,7 @@ static bool start_ipv4(struct frame *frame, const struct packet_link *link,
 	frame->payload_size = size;
 	frame->offload = (struct frame_offload){};
 	frame->port = FRAME_PORT_NONE;
+	frame->in_place = false;
 	frame->single = (struct iovec){};
 
 	struct ether_header ether = {
@@ -176,6 +177,7 @@ bool packet_build_arp(struct frame *frame, const struct mac_addr *source,
 	frame->payload_size = 0;
 	frame->offload = (struct frame_offload){};
 	frame->port = FRAME_PORT_NONE;
+	frame->in_place = false;
 	frame->single = (struct iovec){};
 	finish(frame, &writer);
 	return true;

@@ -88,8 +88,16 @@ static size_t sink_room(struct frame_sink *sink, uint32_t port)
 	return SIZE_MAX;
 }
 
-static const struct frame_sink_ops bridge_ops = { bridge_push, sink_flush, sink_room };
-static const struct frame_sink_ops nat_ops = { nat_push, sink_flush, sink_room };
+static const struct frame_sink_ops bridge_ops = {
+	.push = bridge_push,
+	.flush = sink_flush,
+	.room = sink_room,
+};
+static const struct frame_sink_ops nat_ops = {
+	.push = nat_push,
+	.flush = sink_flush,
+	.room = sink_room,
+};
 
 static struct mac_addr guest_mac(uint8_t number)
 {

@@ -52,7 +52,11 @@ static size_t end_room(struct frame_sink *sink, uint32_t port)
 	return container_of(sink, struct end, sink)->room;
 }
 
-static const struct frame_sink_ops end_ops = { end_push, end_flush, end_room };
+static const struct frame_sink_ops end_ops = {
+	.push = end_push,
+	.flush = end_flush,
+	.room = end_room,
+};
 
 static void forget(void)
 {

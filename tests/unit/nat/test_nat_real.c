@@ -56,7 +56,11 @@ static size_t sink_room(struct frame_sink *sink, uint32_t port)
 
 static void scene_init(enum nat_host_access access)
 {
-	static const struct frame_sink_ops ops = { sink_push, sink_flush, sink_room };
+	static const struct frame_sink_ops ops = {
+		.push = sink_push,
+		.flush = sink_flush,
+		.room = sink_room,
+	};
 	const struct nat_config config = {
 		.addr = ip_addr_from_v4(GATEWAY),
 		.subnet = { ip_addr_from_v4(GATEWAY - 1), 24 },

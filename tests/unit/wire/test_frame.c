@@ -1,3 +1,4 @@
+#include "packet_equal.h"
 #include "wire_test.h"
 
 #include "wire/frame.h"
@@ -218,9 +219,91 @@ static void test_verify_icmp6(void **state)
 	assert_false(frame_verify_checksum(&frame));
 }
 
+/* The same frame, from one piece and from many: nothing differs but where the payload stands. */
+static void test_parts(void **state)
+{
+	(void)state;
+	const struct packet_link link = {};
+	const struct ip_endpoint from = { v4(1, 2, 3, 4), 80 };
+	const struct ip_endpoint to = { v4(10, 0, 0, 2), 4000 };
+	const struct tcp_header header = { .sequence = 1, .flags = TCP_ACK };
+	uint8_t data[3000];
+	uint8_t bytes[4000];
+	struct iovec payload = { data, sizeof(data) };
+	struct frame built;
+	uint32_t seed = 3;
+
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)next_random(&seed);
+	assert_true(packet_build_tcp(&built, &link, &from, &to, &header, &payload, 1, 0));
+	size_t size = frame_copy(&built, bytes, sizeof(bytes));
+
+	for (unsigned round = 0; round < 300; round++) {
+		struct iovec parts[FRAME_PAYLOAD_MAX_PARTS];
+		struct iovec place[FRAME_PAYLOAD_MAX_PARTS];
+		size_t count = 1 + next_random(&seed) % FRAME_PAYLOAD_MAX_PARTS;
+		size_t done = 0;
+		struct frame frame;
+		enum drop_reason reason;
+		uint8_t again[4000];
+
+		for (size_t i = 0; i < count; i++) {
+			size_t left = size - done;
+			size_t now = i + 1 == count ? left : next_random(&seed) % (left / 2 + 1);
+
+			parts[i] = (struct iovec){ exact_copy(bytes + done, now), now };
+			done += now;
+		}
+		assert_true(frame_from_parts(&frame, parts, count, size, 7, place, &reason));
+		assert_int_equal(frame.port, 7);
+		assert_packet_equal(&frame.packet, &built.packet);
+		assert_int_equal(frame_copy(&frame, again, sizeof(again)), size);
+		assert_memory_equal(again, bytes, size);
+		for (size_t i = 0; i < count; i++)
+			free(parts[i].iov_base);
+	}
+}
+
+static void test_check_offload(void **state)
+{
+	(void)state;
+	const struct packet_link link = {};
+	const struct ip_endpoint from = { v4(1, 2, 3, 4), 80 };
+	const struct ip_endpoint to = { v4(10, 0, 0, 2), 4000 };
+	const struct tcp_header header = { .sequence = 1, .flags = TCP_ACK };
+	uint8_t data[3000] = { 0 };
+	struct iovec payload = { data, sizeof(data) };
+	struct frame frame;
+
+	assert_true(packet_build_tcp(&frame, &link, &from, &to, &header, &payload, 1, 1000));
+	assert_true(frame_check_offload(&frame));
+	/* CVE-2024-11614: a start beyond the packet, and any other that we did not find. */
+	frame.offload.checksum_start = 60000;
+	assert_false(frame_check_offload(&frame));
+	frame.offload.checksum_start = (uint16_t)(frame.packet.l4_offset + 1);
+	assert_false(frame_check_offload(&frame));
+	frame.offload.checksum_start = frame.packet.l4_offset;
+	frame.offload.checksum_offset = 6; /* UDP's */
+	assert_false(frame_check_offload(&frame));
+	frame.offload.checksum_offset = 16;
+	frame.offload.gso = FRAME_GSO_TCP6;
+	assert_false(frame_check_offload(&frame));
+	frame.offload.gso = FRAME_GSO_UDP;
+	assert_false(frame_check_offload(&frame));
+	frame.offload.gso = FRAME_GSO_TCP4;
+	frame.offload.gso_size = 0;
+	assert_false(frame_check_offload(&frame));
+	/* A whole sum says nothing about the pieces. */
+	frame.offload = (struct frame_offload){ .gso = FRAME_GSO_TCP4, .gso_size = 1000 };
+	assert_false(frame_check_offload(&frame));
+	frame.offload = (struct frame_offload){};
+	assert_true(frame_check_offload(&frame));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_parts),		cmocka_unit_test(test_check_offload),
 		cmocka_unit_test(test_from_bytes),	cmocka_unit_test(test_l4_reader),
 		cmocka_unit_test(test_sizes),		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_copy_from_parts), cmocka_unit_test(test_verify_udp),
