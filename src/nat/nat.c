@@ -15,6 +15,16 @@
 #include "nat/tcp.h"
 #include "nat/udp.h"
 #include "wire/frame_fragment.h"
+#include "wire/frame_segment.h"
+
+static void nat_input_datagram(void *context, const struct frame *frame)
+{
+	struct frame copy = *frame;
+
+	if (frame->payload == &frame->single)
+		copy.payload = &copy.single;
+	udp_input(context, &copy);
+}
 
 static void nat_input(struct frame_sink *sink, struct frame *frame)
 {
@@ -24,7 +34,12 @@ static void nat_input(struct frame_sink *sink, struct frame *frame)
 		nat_drop(nat, DROP_UNKNOWN_PROTOCOL);
 		return;
 	}
-	/* One datagram to the host would become one to the world. */
+	/* Many datagrams in one frame (USO) are as many to the world. */
+	if (frame->offload.gso == FRAME_GSO_UDP) {
+		if (frame_segment(frame, nat_input_datagram, nat) == 0)
+			nat_drop(nat, DROP_BAD_OFFLOAD);
+		return;
+	}
 	if (frame->offload.gso != FRAME_GSO_NONE &&
 	    frame->packet.ip_protocol != PACKET_IP_PROTOCOL_TCP) {
 		nat_drop(nat, DROP_BAD_OFFLOAD);

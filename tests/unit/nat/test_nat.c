@@ -38,16 +38,38 @@ static void what_is_not_carried(void **state)
 	frame.packet.has_l4 = false;
 	push(&frame);
 	assert_int_equal(world_drops(DROP_UNKNOWN_PROTOCOL), 3);
-	/* Many datagrams in one frame must not leave as one. */
+	/* Marks that contradict the frame. */
 	build(&frame, &payload);
-	frame.offload.gso = FRAME_GSO_UDP;
+	frame.offload.gso = FRAME_GSO_TCP4;
 	frame.offload.gso_size = 1000;
 	push(&frame);
 	assert_int_equal(world_drops(DROP_BAD_OFFLOAD), 1);
+	build(&frame, &payload);
+	frame.offload.gso = FRAME_GSO_UDP;
+	push(&frame);
+	assert_int_equal(world_drops(DROP_BAD_OFFLOAD), 2);
 	expect_silence();
 	build(&frame, &payload);
 	push(&frame);
 	assert_int_equal(must_send()->size, sizeof(bytes));
+}
+
+/* Many datagrams in one frame leave as many, not as one. */
+static void super_frame_of_datagrams(void **state)
+{
+	static char bytes[2500];
+	struct iovec payload = { bytes, sizeof(bytes) };
+	struct frame frame;
+
+	(void)state;
+	build(&frame, &payload);
+	frame.offload.gso = FRAME_GSO_UDP;
+	frame.offload.gso_size = 1000;
+	push(&frame);
+	assert_int_equal(must_send()->size, 1000);
+	assert_int_equal(must_send()->size, 1000);
+	assert_int_equal(must_send()->size, 500);
+	expect_silence();
 }
 
 /* Many answers in a batch, one flush behind them. */
@@ -155,8 +177,11 @@ static void ended_in_the_middle(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(what_is_not_carried), TEST(one_flush_a_batch),
-		TEST(statistics_count),	   TEST(draining),
+		TEST(what_is_not_carried),
+		TEST(super_frame_of_datagrams),
+		TEST(one_flush_a_batch),
+		TEST(statistics_count),
+		TEST(draining),
 		TEST(ended_in_the_middle),
 	};
 
