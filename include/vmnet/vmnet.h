@@ -305,6 +305,19 @@ VMNET_EXPORT vmnet_return_t vmnet_network_attach_stream_fd(vmnet_network_ref net
 							   const struct vmnet_port_options *options,
 							   vmnet_port_t *port,
 							   struct vmnet_error *error);
+/*
+ * The same by a TAP device, for a network namespace as guest: a descriptor of /dev/net/tun on which
+ * TUNSETIFF was done with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR (IFF_NAPI as you like); one queue. The
+ * network sets the header's size and the offloads (checksum, TSO, USO where the kernel has it), so
+ * that frames of up to 64 KiB pass at any MTU. Giving the interface an MTU of at most the network's,
+ * an address (or a DHCP client) and a route is the caller's part. options.closed is called when the
+ * interface is deleted. VMNET_INVALID_ARGUMENT: not such a device; VMNET_FAILURE: a kernel without
+ * these offloads.
+ */
+VMNET_EXPORT vmnet_return_t vmnet_network_attach_tap_fd(vmnet_network_ref network, int fd,
+							const struct vmnet_port_options *options,
+							vmnet_port_t *port,
+							struct vmnet_error *error);
 /* VMNET_INVALID_ARGUMENT when there is no such port (any more). After it returns, no callback of
  * that port runs. */
 VMNET_EXPORT vmnet_return_t vmnet_network_detach(vmnet_network_ref network, vmnet_port_t port);

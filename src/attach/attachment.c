@@ -43,6 +43,28 @@ void attachment_receive(struct attachment *attachment, const uint8_t *bytes, siz
 	frame_sink_push(attachment->ingress, &frame);
 }
 
+void attachment_receive_parts(struct attachment *attachment, const struct frame_offload *offload,
+			      const struct iovec *parts, size_t count, size_t size)
+{
+	size_t limit = offload->gso == FRAME_GSO_NONE ? attachment_frame_limit(attachment)
+						      : FRAME_MAX_SIZE;
+	struct iovec payload[FRAME_PAYLOAD_MAX_PARTS];
+	enum drop_reason reason = DROP_LONG_FRAME;
+	struct frame frame;
+
+	if (size > limit ||
+	    !frame_from_parts(&frame, parts, count, size, attachment->port, payload, &reason)) {
+		drop_count(attachment->context.drops, reason);
+		return;
+	}
+	frame.offload = *offload;
+	if (!frame_check_offload(&frame)) {
+		drop_count(attachment->context.drops, DROP_BAD_OFFLOAD);
+		return;
+	}
+	frame_sink_push(attachment->ingress, &frame);
+}
+
 static int attachment_get_option(int fd, int option, int *ret_value)
 {
 	socklen_t size = sizeof(*ret_value);

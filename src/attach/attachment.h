@@ -2,8 +2,8 @@
 /*
  * Bytes of a file descriptor to frames and back. An attachment serves one bridge port: what the
  * guest sends is pushed into `ingress`; what is pushed into attachment_sink() goes to the guest.
- * The door of a port without offload is here: super-frames are cut and checksums completed
- * (wire/frame_segment.h), short frames padded. Its queue towards the guest is bounded.
+ * The door is here: for a port without offload super-frames are cut and checksums completed
+ * (wire/frame_segment.h), short frames padded. A queue towards the guest is bounded.
  */
 
 #include <stddef.h>
@@ -32,13 +32,16 @@ struct attachment_context {
 
 /*
  * Takes over fd on success. Datagram: a unix datagram socket, connected. Stream: QEMU's framing, a
- * connected socket, or a listening one: accepts again after a front end leaves. Negative errno,
- * with a sentence in err: -EINVAL for another kind of socket.
+ * connected socket, or a listening one: accepts again after a front end leaves. TAP: made with
+ * IFF_TAP, IFF_NO_PI and IFF_VNET_HDR; header size and offloads are set here. Negative errno, with a
+ * sentence in err: -EINVAL for another kind of descriptor, -ENOTSUP for a kernel that cannot.
  */
 int attachment_new_datagram(const struct attachment_context *context, int fd,
 			    struct attachment **ret_attachment, struct error *err) MUST_USE;
 int attachment_new_stream(const struct attachment_context *context, int fd,
 			  struct attachment **ret_attachment, struct error *err) MUST_USE;
+int attachment_new_tap(const struct attachment_context *context, int fd,
+		       struct attachment **ret_attachment, struct error *err) MUST_USE;
 /* Leaves the descriptor open for whoever handed it over; only before attachment_start(). */
 void attachment_disown(struct attachment *attachment);
 struct attachment *attachment_free(struct attachment *attachment);

@@ -118,10 +118,12 @@ static void datagram_ready(struct loop_watch *watch, uint32_t events)
 		datagram_close(datagram);
 }
 
-static void datagram_emit(void *context, const struct iovec *parts, size_t count, size_t size)
+static void datagram_emit(void *context, const struct frame *frame, const struct iovec *parts,
+			  size_t count, size_t size)
 {
 	struct datagram *datagram = context;
 
+	(void)frame; /* no marks are left on it */
 	if (!out_queue_put(&datagram->queue, parts, count, size))
 		drop_count(datagram->attachment.context.drops, DROP_PORT_FULL);
 }
@@ -133,7 +135,7 @@ static void datagram_sink_push(struct frame_sink *sink, struct frame *frame)
 
 	if (datagram->fd < 0)
 		drop_count(drops, DROP_PORT_GONE);
-	else if (!door_pass(frame, datagram_emit, datagram))
+	else if (!door_pass(frame, &door_plain, datagram_emit, datagram))
 		drop_count(drops, DROP_BAD_OFFLOAD);
 }
 

@@ -197,10 +197,12 @@ static void stream_accept_again(struct timer *timer, uint64_t now_ns)
 	stream_watch_listener(container_of(timer, struct stream, accept_again));
 }
 
-static void stream_emit(void *context, const struct iovec *parts, size_t count, size_t size)
+static void stream_emit(void *context, const struct frame *frame, const struct iovec *parts,
+			size_t count, size_t size)
 {
 	struct stream *stream = context;
 
+	(void)frame; /* no marks are left on it */
 	if (!out_queue_put(&stream->queue, parts, count, size))
 		drop_count(stream->attachment.context.drops, DROP_PORT_FULL);
 }
@@ -212,7 +214,7 @@ static void stream_sink_push(struct frame_sink *sink, struct frame *frame)
 
 	if (stream->fd < 0)
 		drop_count(drops, DROP_PORT_GONE);
-	else if (!door_pass(frame, stream_emit, stream))
+	else if (!door_pass(frame, &door_plain, stream_emit, stream))
 		drop_count(drops, DROP_BAD_OFFLOAD);
 }
 

@@ -164,6 +164,13 @@ vmnet_return_t vmnet_network_attach_stream_fd(vmnet_network_ref network, int fd,
 	return network_attach(network, attachment_new_stream, fd, options, port, error);
 }
 
+vmnet_return_t vmnet_network_attach_tap_fd(vmnet_network_ref network, int fd,
+					   const struct vmnet_port_options *options,
+					   vmnet_port_t *port, struct vmnet_error *error)
+{
+	return network_attach(network, attachment_new_tap, fd, options, port, error);
+}
+
 struct network_detach_call {
 	struct vmnet_network *network;
 	vmnet_port_t id;

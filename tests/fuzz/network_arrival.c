@@ -94,7 +94,8 @@ static void check_ours(struct world *world, struct frame *frame)
 		note_tcp(world, frame);
 }
 
-static void world_emit(void *context, const struct iovec *parts, size_t count, size_t size)
+static void world_emit(void *context, const struct frame *finished, const struct iovec *parts,
+		       size_t count, size_t size)
 {
 	static uint8_t bytes[FRAME_MAX_SIZE + FRAME_MIN_SIZE];
 	const struct world_arrival *arrival = context;
@@ -109,6 +110,7 @@ static void world_emit(void *context, const struct iovec *parts, size_t count, s
 		at += parts[i].iov_len;
 	}
 	FUZZ_CHECK(at == size && size >= FRAME_MIN_SIZE);
+	FUZZ_CHECK(!finished->offload.checksum_partial && finished->offload.gso == FRAME_GSO_NONE);
 	if (!arrival->offload)
 		FUZZ_CHECK(size <= arrival->world->mtu + FRAME_ETHERNET_SIZE + 4);
 	FUZZ_CHECK(frame_from_bytes(&frame, bytes, size, 0, &reason));
@@ -131,7 +133,7 @@ static void port_push(struct frame_sink *sink, struct frame *frame)
 		return;
 	}
 	frame_check(frame, FRAME_MAX_SIZE);
-	if (!door_pass(frame, world_emit, &arrival))
+	if (!door_pass(frame, &door_plain, world_emit, &arrival))
 		FUZZ_CHECK(!arrival.ours);
 }
 
@@ -149,4 +151,8 @@ static size_t port_room(struct frame_sink *sink, uint32_t number)
 	return port->full ? 0 : SIZE_MAX;
 }
 
-const struct frame_sink_ops world_port_ops = { port_push, port_flush, port_room };
+const struct frame_sink_ops world_port_ops = {
+	.push = port_push,
+	.flush = port_flush,
+	.room = port_room,
+};

@@ -123,7 +123,11 @@ static inline struct attachment_context scene_context(void)
 
 static inline struct attachment_context scene_new(void)
 {
-	static const struct frame_sink_ops ops = { ingress_push, ingress_flush, ingress_room };
+	static const struct frame_sink_ops ops = {
+		.push = ingress_push,
+		.flush = ingress_flush,
+		.room = ingress_room,
+	};
 
 	scene = calloc(1, sizeof(*scene));
 	scene->clock.now_ns = scene_now;

@@ -21,10 +21,12 @@ struct kept {
 
 static struct kept kept;
 
-static void keep(void *context, const struct iovec *parts, size_t count, size_t size)
+static void keep(void *context, const struct frame *frame, const struct iovec *parts, size_t count,
+		 size_t size)
 {
 	size_t done = 0;
 
+	assert_false(frame->offload.checksum_partial);
 	assert_ptr_equal(context, &kept);
 	assert_true(kept.count < KEPT && size <= sizeof(kept.bytes[0]));
 	for (size_t i = 0; i < count; i++) {
@@ -38,7 +40,7 @@ static void keep(void *context, const struct iovec *parts, size_t count, size_t 
 static bool pass(struct frame *frame)
 {
 	kept.count = 0;
-	return door_pass(frame, keep, &kept);
+	return door_pass(frame, &door_plain, keep, &kept);
 }
 
 /* Is it a frame that a guest's network card takes, with nothing left to be done? */
@@ -170,6 +172,76 @@ static void marks_that_contradict(void **state)
 	assert_int_equal(kept.count, 0);
 }
 
+static struct frame_offload last_marks;
+
+static void keep_marks(void *context, const struct frame *frame, const struct iovec *parts,
+		       size_t count, size_t size)
+{
+	(void)parts;
+	(void)count;
+	(void)size;
+	last_marks = frame->offload;
+	(*(unsigned *)context)++;
+}
+
+/* What a port takes passes whole; what it does not is cut and completed. */
+static void by_what_the_port_takes(void **state)
+{
+	static char text[3000];
+	static const struct {
+		struct door_caps caps;
+		unsigned tcp;
+		bool partial;
+	} rows[] = {
+		{ {}, 3, false },
+		{ { .checksum = true }, 3, false },
+		{ { .checksum = true, .tso6 = true, .uso = true }, 3, false },
+		{ { .checksum = true, .tso4 = true }, 1, true },
+	};
+	const struct packet_link link = {};
+	const struct tcp_header header = { .sequence = 1, .flags = TCP_ACK };
+	struct iovec payload = { text, sizeof(text) };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct frame frame;
+		unsigned count = 0;
+
+		assert_true(packet_build_tcp(&frame, &link, remote(), guest(), &header, &payload, 1,
+					     1000));
+		assert_true(door_pass(&frame, &rows[i].caps, keep_marks, &count));
+		assert_int_equal(count, rows[i].tcp);
+		assert_int_equal(last_marks.checksum_partial, rows[i].partial);
+		assert_int_equal(last_marks.gso,
+				 rows[i].tcp == 1 ? FRAME_GSO_TCP4 : FRAME_GSO_NONE);
+
+		/* Without GSO: the checksum alone. */
+		count = 0;
+		assert_true(
+			packet_build_tcp(&frame, &link, remote(), guest(), &header, NULL, 0, 1000));
+		assert_true(door_pass(&frame, &rows[i].caps, keep_marks, &count));
+		assert_int_equal(count, 1);
+		assert_int_equal(last_marks.checksum_partial, rows[i].caps.checksum);
+	}
+}
+
+static void whole_frames_are_judged_too(void **state)
+{
+	static char text[3000];
+	static const struct door_caps all = { true, true, true, true };
+	const struct packet_link link = {};
+	const struct tcp_header header = { .sequence = 1, .flags = TCP_ACK };
+	struct iovec payload = { text, sizeof(text) };
+	struct frame frame;
+	unsigned count = 0;
+
+	(void)state;
+	assert_true(packet_build_tcp(&frame, &link, remote(), guest(), &header, &payload, 1, 1000));
+	frame.offload.checksum_start = 40000;
+	assert_false(door_pass(&frame, &all, keep_marks, &count));
+	assert_int_equal(count, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -177,6 +249,8 @@ int main(void)
 		cmocka_unit_test(partial_checksum_is_completed),
 		cmocka_unit_test(super_frame_is_cut),
 		cmocka_unit_test(marks_that_contradict),
+		cmocka_unit_test(by_what_the_port_takes),
+		cmocka_unit_test(whole_frames_are_judged_too),
 	};
 
 	return cmocka_run_group_tests_name("door", tests, NULL, NULL);
