@@ -52,7 +52,7 @@ enum tcp_phase {
 #define TCP_WINDOW_SHIFT 2
 #define TCP_MSS_MIN	 64
 /* Without window scaling (RFC 7323). */
-#define TCP_WINDOW_UNSCALED_MAX 65535
+#define TCP_WINDOW_UNSCALED_MAX UINT32_C(65535)
 /* Headers of a segment on the wire: Ethernet, IPv4, TCP, and a length or virtio-net header. */
 #define TCP_SEGMENT_OVERHEAD 66
 #define TCP_POOL_BLOCKS	     4096

@@ -28,8 +28,12 @@
 
 /* After the handshake told whether both sides scale: what the buffer may promise. */
 void tcp_window_start(struct tcp_flow *flow);
-/* The header field for a segment that leaves now; remembers the promise. */
-uint16_t tcp_window_advertise(struct tcp_flow *flow);
+struct tcp_window_offer {
+	uint32_t acknowledgement; /* receive_next, or up to 3 bytes before it */
+	uint16_t field;
+};
+/* For a segment that leaves now; remembers the promise. */
+struct tcp_window_offer tcp_window_offer(struct tcp_flow *flow);
 /* The window that the guest knows is so much smaller than what there is that it must be told. */
 bool tcp_window_update_due(const struct tcp_flow *flow);
 /* Bytes that may be sent now by the guest's window, the congestion window and our own limit. */

@@ -31,10 +31,13 @@ static void push_of_flow(struct tcp_flow *flow, uint8_t flags, uint32_t sequence
 	};
 
 	if (flags & TCP_ACK) {
-		header.acknowledgement = flow->receive_next;
+		struct tcp_window_offer offer = { .acknowledgement = flow->receive_next };
+
 		if (!(flags & TCP_RST))
-			header.window = tcp_window_advertise(flow);
-		flow->receive_acknowledged = flow->receive_next;
+			offer = tcp_window_offer(flow);
+		header.acknowledgement = offer.acknowledgement;
+		header.window = offer.field;
+		flow->receive_acknowledged = offer.acknowledgement;
 		flow->ack_owed = false;
 	}
 	push(flow->table, &flow->remote, &flow->guest, &header, parts, count, flow->mss);

@@ -5,9 +5,10 @@
  *
  * Scaling makes the window a multiple of 4. Rounding it down could move the edge left by up to 3
  * bytes (RFC 7323 2.4), so it is rounded up where that would happen, into a slack that the buffer
- * has behind its capacity. The slack is used up only by a guest that sends thousands of odd
- * segments to a host that takes none; then the window is rounded down after all, and what was
- * promised is taken nevertheless.
+ * has behind its capacity. Only a guest that sends thousands of odd segments to a host that takes
+ * none can use that slack up. Then the last 1 to 3 bytes are not acknowledged yet: the window from
+ * there to the edge is a multiple of 4 again. They are kept all the same, so at worst the guest
+ * repeats 3 bytes while it waits.
  */
 #include "nat/tcp_internal.h"
 
@@ -40,32 +41,33 @@ void tcp_window_start(struct tcp_flow *flow)
 	flow->receive_edge = flow->receive_next + TCP_WINDOW_UNSCALED_MAX;
 }
 
-uint16_t tcp_window_advertise(struct tcp_flow *flow)
+struct tcp_window_offer tcp_window_offer(struct tcp_flow *flow)
 {
 	uint32_t shift = flow->scaled ? TCP_WINDOW_SHIFT : 0;
-	uint32_t old_edge = flow->receive_edge;
-	uint32_t edge = old_edge;
-	uint32_t field;
+	uint32_t unit = UINT32_C(1) << shift;
+	uint32_t acknowledgement = flow->receive_next;
+	uint32_t edge = flow->receive_edge;
+	uint32_t odd;
 
 	if (gain(flow) >= step(flow))
 		edge = limit(flow);
 	/* The guest's FIN stands behind the promise by one. */
 	if (tcp_seq_before(edge, flow->receive_next))
 		edge = flow->receive_next;
-	field = (edge - flow->receive_next) >> shift;
-	if (field > TCP_WINDOW_UNSCALED_MAX)
-		field = TCP_WINDOW_UNSCALED_MAX;
-	edge = flow->receive_next + (field << shift);
-	if (tcp_seq_before(edge, old_edge) && field < TCP_WINDOW_UNSCALED_MAX) {
-		uint32_t rounded_up = edge + (UINT32_C(1) << shift);
-
-		if (!tcp_seq_after(rounded_up, limit(flow) + TCP_BUFFER_SLACK)) {
-			edge = rounded_up;
-			field++;
-		}
-	}
-	flow->receive_edge = tcp_seq_max(old_edge, edge);
-	return (uint16_t)field;
+	odd = (edge - acknowledgement) % unit;
+	if (odd > 0 && tcp_seq_after_equal(edge - odd, flow->receive_edge))
+		edge -= odd;
+	else if (odd > 0 && !tcp_seq_after(edge + unit - odd, limit(flow) + TCP_BUFFER_SLACK))
+		edge += unit - odd;
+	else if (odd > 0)
+		acknowledgement -= unit - odd;
+	if (edge - acknowledgement > TCP_WINDOW_UNSCALED_MAX << shift)
+		edge = acknowledgement + (TCP_WINDOW_UNSCALED_MAX << shift);
+	flow->receive_edge = edge;
+	return (struct tcp_window_offer){
+		.acknowledgement = acknowledgement,
+		.field = (uint16_t)((edge - acknowledgement) >> shift),
+	};
 }
 
 bool tcp_window_update_due(const struct tcp_flow *flow)

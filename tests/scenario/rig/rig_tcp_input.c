@@ -19,9 +19,7 @@ void rig_tcp_observe(struct rig_tcp *tcp, const struct tcp_header *header, size_
 	if (!(header->flags & TCP_ACK))
 		return;
 	edge = header->acknowledgement + window;
-	/* Rounding by the scale may take back less than one step (RFC 7323 2.4). */
-	uint32_t step = header->flags & TCP_SYN ? 1 : UINT32_C(1) << tcp->edge_shift;
-	if (tcp->edge_seen && tcp_seq_before_equal(edge + step, tcp->edge))
+	if (tcp->edge_seen && tcp_seq_before(edge, tcp->edge))
 		rig_tcp_fault(tcp, "window edge moved left");
 	tcp->edge = tcp->edge_seen ? tcp_seq_max(edge, tcp->edge) : edge;
 	tcp->edge_seen = true;
