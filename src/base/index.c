@@ -18,11 +18,9 @@ int index_init(struct index *index, uint32_t capacity, struct random *random)
 	/* Half empty at least: a free slot always ends a probe, and probes stay short. */
 	while (count < 2 * capacity)
 		count *= 2;
-	index->slots = malloc(count * sizeof(*index->slots));
+	index->slots = calloc(count, sizeof(*index->slots));
 	if (!index->slots)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < count; i++)
-		index->slots[i] = (struct index_slot){ .entry = INDEX_NONE };
 	index->mask = count - 1;
 	index->key.word[0] = random_u64(random);
 	index->key.word[1] = random_u64(random);
@@ -46,10 +44,10 @@ uint32_t index_find(const struct index *index, uint32_t hash, index_match_fn *ma
 	for (uint32_t i = hash & index->mask;; i = (i + 1) & index->mask) {
 		const struct index_slot *slot = &index->slots[i];
 
-		if (slot->entry == INDEX_NONE)
+		if (slot->entry_plus_one == 0)
 			return INDEX_NONE;
-		if (slot->hash == hash && match(context, slot->entry, key))
-			return slot->entry;
+		if (slot->hash == hash && match(context, slot->entry_plus_one - 1, key))
+			return slot->entry_plus_one - 1;
 	}
 }
 
@@ -60,9 +58,9 @@ bool index_insert(struct index *index, uint32_t hash, uint32_t entry)
 	assert(entry != INDEX_NONE);
 	if (index->used >= index->capacity)
 		return false;
-	while (index->slots[i].entry != INDEX_NONE)
+	while (index->slots[i].entry_plus_one != 0)
 		i = (i + 1) & index->mask;
-	index->slots[i] = (struct index_slot){ .hash = hash, .entry = entry };
+	index->slots[i] = (struct index_slot){ .hash = hash, .entry_plus_one = entry + 1 };
 	index->used++;
 	return true;
 }
@@ -71,13 +69,13 @@ void index_remove(struct index *index, uint32_t hash, uint32_t entry)
 {
 	uint32_t hole = hash & index->mask;
 
-	while (index->slots[hole].entry != entry) {
-		assert(index->slots[hole].entry != INDEX_NONE);
+	while (index->slots[hole].entry_plus_one != entry + 1) {
+		assert(index->slots[hole].entry_plus_one != 0);
 		hole = (hole + 1) & index->mask;
 	}
 	/* Back-shift: whatever of the following run may stand in the hole without standing before
 	 * its own home moves there, so that no probe ever needs a tombstone. */
-	for (uint32_t i = (hole + 1) & index->mask; index->slots[i].entry != INDEX_NONE;
+	for (uint32_t i = (hole + 1) & index->mask; index->slots[i].entry_plus_one != 0;
 	     i = (i + 1) & index->mask) {
 		uint32_t from_home = (i - index->slots[i].hash) & index->mask;
 		uint32_t from_hole = (i - hole) & index->mask;
@@ -87,6 +85,6 @@ void index_remove(struct index *index, uint32_t hash, uint32_t entry)
 		index->slots[hole] = index->slots[i];
 		hole = i;
 	}
-	index->slots[hole] = (struct index_slot){ .entry = INDEX_NONE };
+	index->slots[hole] = (struct index_slot){};
 	index->used--;
 }

@@ -16,9 +16,10 @@
 
 struct random;
 
+/* All zero = free, so that the memory of an index that is not used is never touched. */
 struct index_slot {
 	uint32_t hash;
-	uint32_t entry; /* INDEX_NONE = free */
+	uint32_t entry_plus_one;
 };
 
 struct index {

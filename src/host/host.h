@@ -30,8 +30,11 @@ struct host_socket {
 		uint8_t family;	       /* enum ip_family */
 		uint8_t dont_fragment; /* what the kernel was told last */
 		bool peek_offset_set;
-		uint16_t ident; /* of echo */
-	} real;			/* the real host's */
+		bool sent;	 /* TCP: something was sent */
+		bool no_delay;	 /* TCP: the kernel was told */
+		uint16_t ident;	 /* of echo */
+		uint32_t events; /* the last ones */
+	} real;			 /* the real host's */
 };
 
 static inline void host_socket_init(struct host_socket *socket,
@@ -101,6 +104,9 @@ struct host_ops {
 	ssize_t (*discard)(struct host *host, struct host_socket *socket, size_t size);
 	ssize_t (*send)(struct host *host, struct host_socket *socket, const struct iovec *iov,
 			size_t count);
+	/* The guest has been silent for hours: from now on the kernel asks the far end whether it is
+	 * still there (SO_KEEPALIVE). Not from the start, since most connections are short. */
+	void (*keep_alive)(struct host *host, struct host_socket *socket);
 	/* shutdown(SHUT_WR): sends FIN behind what was sent. */
 	int (*finish)(struct host *host, struct host_socket *socket);
 	/* Close; data queued for sending still goes out. socket->fd becomes -1. Any kind of

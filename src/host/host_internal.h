@@ -55,6 +55,7 @@ int tcp_socket_listen(struct host *host, struct host_socket *socket, const struc
 int tcp_socket_accept(struct host *host, struct host_socket *listener,
 		      struct host_socket *ret_socket, struct ip_endpoint *ret_peer,
 		      struct ip_endpoint *ret_local);
+void tcp_socket_keep_alive(struct host *host, struct host_socket *socket);
 void tcp_socket_reset(struct host *host, struct host_socket *socket);
 
 ssize_t stream_socket_receive(struct host *host, struct host_socket *socket,

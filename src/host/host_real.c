@@ -61,6 +61,7 @@ static const struct host_ops host_real_ops = {
 	.set_peek_offset = stream_socket_set_peek_offset,
 	.discard = stream_socket_discard,
 	.send = stream_socket_send,
+	.keep_alive = tcp_socket_keep_alive,
 	.finish = stream_socket_finish,
 	.close = watched_socket_close,
 	.reset = tcp_socket_reset,

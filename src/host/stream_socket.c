@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "base/fd.h"
@@ -94,10 +96,42 @@ ssize_t stream_socket_discard(struct host *host, struct host_socket *socket, siz
 	return taken < 0 ? -errno : taken;
 }
 
+/* The least that any path carries in one segment (RFC 9293 3.7.1). */
+#define STREAM_SOCKET_ONE_SEGMENT 536
+
+static bool stream_socket_is_one_segment(const struct iovec *iov, size_t count)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; i < count && size <= STREAM_SOCKET_ONE_SEGMENT; i++)
+		size += iov[i].iov_len;
+	return size <= STREAM_SOCKET_ONE_SEGMENT;
+}
+
+/* A first segment leaves at once whatever Nagle's algorithm thinks, since nothing before it is
+ * unacknowledged (RFC 1122 4.2.3.4). So a connection that asks one short question does without the
+ * option and its system call. */
+static void stream_socket_mind_delay(struct host_socket *socket, const struct iovec *iov,
+				     size_t count)
+{
+	int on = 1;
+
+	if (socket->real.kind != WATCHED_SOCKET_TCP || socket->real.no_delay)
+		return;
+	if (!socket->real.sent && stream_socket_is_one_segment(iov, count)) {
+		socket->real.sent = true;
+		return;
+	}
+	/* Fails on no TCP socket; were it to, the connection would still be right, only slower. */
+	(void)setsockopt(socket->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	socket->real.no_delay = true;
+}
+
 ssize_t stream_socket_send(struct host *host, struct host_socket *socket, const struct iovec *iov,
 			   size_t count)
 {
 	(void)host;
+	stream_socket_mind_delay(socket, iov, count);
 	struct msghdr message = {
 		.msg_iov = (struct iovec *)(uintptr_t)iov, /* only read by the kernel */
 		.msg_iovlen = stream_socket_count(count),

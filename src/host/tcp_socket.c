@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,11 +18,6 @@ static int tcp_socket_new(enum ip_family family)
 	if (fd < 0)
 		return -errno;
 	int on = 1;
-	/* Both fail on no TCP socket; were one to, the connection would still be right, slower. */
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	/* A peer that vanishes while the guest only waits for it: the guest's own keepalives end at
-	 * us. Accepted sockets inherit both from their listener. */
-	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	if (family == IP_FAMILY_V6)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	return fd;
@@ -47,6 +43,9 @@ int tcp_socket_connect(struct host *host, struct host_socket *socket, const stru
 int tcp_socket_result(struct host *host, struct host_socket *socket)
 {
 	(void)host;
+	/* A socket that is still connecting is not writable, one that failed has an error. */
+	if (socket->real.events & EPOLLOUT && !(socket->real.events & (EPOLLERR | EPOLLHUP)))
+		return 0;
 	int error = 0;
 	socklen_t size = sizeof(error);
 	if (getsockopt(socket->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
@@ -77,6 +76,9 @@ int tcp_socket_listen(struct host *host, struct host_socket *socket, const struc
 	int on = 1;
 	struct sockaddr_storage sockaddr;
 	socklen_t size = ip_endpoint_to_sockaddr(at, &sockaddr);
+	/* Accepted sockets inherit it. It fails on no TCP socket; were it to, the connections would
+	 * still be right, only slower. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
 	    bind(fd, (const struct sockaddr *)&sockaddr, size) < 0 || listen(fd, SOMAXCONN) < 0)
 		rc = -errno;
@@ -141,9 +143,18 @@ int tcp_socket_accept(struct host *host, struct host_socket *listener,
 				 (enum ip_family)listener->real.family, fd);
 	if (rc < 0)
 		return rc;
+	ret_socket->real.no_delay = true;
 	*ret_peer = peer;
 	*ret_local = local;
 	return 0;
+}
+
+void tcp_socket_keep_alive(struct host *host, struct host_socket *socket)
+{
+	(void)host;
+	int on = 1;
+	/* Means nothing on a pair. */
+	(void)setsockopt(socket->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
 void tcp_socket_reset(struct host *host, struct host_socket *socket)

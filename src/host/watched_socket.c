@@ -10,6 +10,7 @@
 static void watched_socket_ready(struct loop_watch *watch, uint32_t events)
 {
 	struct host_socket *socket = container_of(watch, struct host_socket, watch);
+	socket->real.events = events;
 	socket->ready(socket, events);
 }
 
@@ -53,7 +54,7 @@ void watched_socket_close(struct host *host, struct host_socket *socket)
 {
 	if (socket->fd == -1)
 		return;
-	loop_watch_remove(host_real_of(host)->loop, &socket->watch);
+	loop_watch_forget(host_real_of(host)->loop, &socket->watch);
 	socket->fd = fd_close(socket->fd);
 	socket->real.kind = WATCHED_SOCKET_NONE;
 }

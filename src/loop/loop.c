@@ -206,23 +206,31 @@ int loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t even
 	return watch_control(loop, EPOLL_CTL_MOD, watch->slot, watch->fd, events);
 }
 
-void loop_watch_remove(struct loop *loop, struct loop_watch *watch)
+void loop_watch_forget(struct loop *loop, struct loop_watch *watch)
 {
 	struct watch_slot *slot;
-	int rc;
 
 	if (watch->fd == -1)
 		return;
 	slot = &loop->slots[watch->slot];
 	assert(slot->watch == watch);
-	/* Fails only when the fd was closed first, or belongs to somebody else by now. */
-	rc = watch_control(loop, EPOLL_CTL_DEL, watch->slot, watch->fd, 0);
-	assert(rc == 0);
 	slot->watch = NULL;
 	slot->generation++;
 	slot->next_free = loop->first_free;
 	loop->first_free = watch->slot;
 	watch->fd = -1;
+}
+
+void loop_watch_remove(struct loop *loop, struct loop_watch *watch)
+{
+	int rc;
+
+	if (watch->fd == -1)
+		return;
+	/* Fails only when the fd was closed first, or belongs to somebody else by now. */
+	rc = watch_control(loop, EPOLL_CTL_DEL, watch->slot, watch->fd, 0);
+	assert(rc == 0);
+	loop_watch_forget(loop, watch);
 }
 
 void loop_deferred_init(struct loop_deferred *deferred, void (*run)(struct loop_deferred *deferred))

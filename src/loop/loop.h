@@ -46,6 +46,10 @@ int loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t even
 /* Before the fd is closed. Events of the same batch for it are not delivered any more. Does
  * nothing for a watch that is not added. */
 void loop_watch_remove(struct loop *loop, struct loop_watch *watch);
+/* The same without a system call, where the fd is closed next and nobody else has a copy of it that
+ * lasts: the kernel then forgets it by itself. Events of a copy that a forked child still has are
+ * dropped by their generation. */
+void loop_watch_forget(struct loop *loop, struct loop_watch *watch);
 
 void loop_deferred_init(struct loop_deferred *deferred,
 			void (*run)(struct loop_deferred *deferred));

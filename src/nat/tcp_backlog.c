@@ -77,6 +77,7 @@ static ssize_t kept_receive(struct tcp_backlog *backlog, const struct tcp_backlo
 		return -ENOBUFS;
 	end = backlog->tail + size;
 	received = host_call(source->host, receive, source->socket, parts, count);
+	backlog->drained = received > 0 && (size_t)received < size;
 	if (received == 0)
 		backlog->ended = true;
 	if (received > 0)
@@ -125,6 +126,7 @@ static ssize_t peek_get(struct tcp_backlog *backlog, const struct tcp_backlog_so
 	ret_parts[0] = (struct iovec){ .iov_base = source->scratch, .iov_len = size };
 	*ret_count = 1;
 	got = host_call(source->host, peek, source->socket, ret_parts, 1);
+	backlog->drained = got > 0 && (size_t)got < size;
 	if (got == 0) {
 		/* Bytes that were seen cannot be gone; if they are, the stream is lost. */
 		if (position != backlog->tail)
@@ -183,6 +185,7 @@ ssize_t tcp_backlog_get(struct tcp_backlog *backlog, const struct tcp_backlog_so
 			size_t *ret_count)
 {
 	assert(size > 0 && size <= TCP_BACKLOG_GET_MAX && offset <= tcp_backlog_size(backlog));
+	backlog->drained = false;
 	if (backlog->kind == NAT_BACKLOG_KEPT)
 		return kept_get(backlog, source, offset, size, ret_parts, ret_count);
 	return peek_get(backlog, source, offset, size, ret_parts, ret_count);

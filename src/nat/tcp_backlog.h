@@ -26,6 +26,7 @@
 struct tcp_backlog {
 	enum nat_backlog kind;
 	bool ended;	 /* the host's end of stream is at tail */
+	bool drained;	 /* the last look at the socket found less than there was room for */
 	uint64_t head;	 /* first unacknowledged byte of the stream */
 	uint64_t tail;	 /* behind the last byte seen */
 	uint64_t peeked; /* peek: where the socket's peek offset stands */
@@ -55,7 +56,7 @@ static inline size_t tcp_backlog_size(const struct tcp_backlog *backlog)
 /*
  * At most `size` bytes from `offset` on (0..tcp_backlog_size()), asking the host for more where the
  * backlog ends. They stay valid until the next call. Returns how many; 0 = the stream ended there;
- * -EAGAIN = the host has none now; -ENOBUFS = the pool has no block; else what the socket said.
+ * -EAGAIN = the host has none now (nor, where `drained` is set, behind what was returned); -ENOBUFS = the pool has no block; else what the socket said.
  */
 ssize_t tcp_backlog_get(struct tcp_backlog *backlog, const struct tcp_backlog_source *source,
 			size_t offset, size_t size, struct iovec ret_parts[TCP_BACKLOG_PARTS],

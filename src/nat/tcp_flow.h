@@ -79,6 +79,7 @@ struct tcp_flow {
 	bool is_indexed;
 	bool is_half_open; /* counted among those */
 	bool readable;	   /* the host socket may have bytes, an end or an error */
+	bool hung_up;	   /* an end or an error was announced: stays readable until it is read */
 	bool writable;	   /* false after -EAGAIN, until EPOLLOUT */
 	bool send_wanted;  /* work: try to send data */
 	bool ack_owed;	   /* work: acknowledge */

@@ -3,7 +3,8 @@
 
 #include <sys/epoll.h>
 
-#define READ_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)
+#define END_EVENTS  (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
+#define READ_EVENTS (EPOLLIN | END_EVENTS)
 
 void tcp_host_failed(struct tcp_flow *flow)
 {
@@ -17,6 +18,7 @@ void tcp_host_failed(struct tcp_flow *flow)
 		return;
 	flow->failed = true;
 	flow->readable = true;
+	flow->hung_up = true;
 	do
 		result = tcp_send_once(flow);
 	while (result == TCP_SEND_MORE);
@@ -44,6 +46,8 @@ void tcp_host_ready(struct host_socket *socket, uint32_t events)
 {
 	struct tcp_flow *flow = container_of(socket, struct tcp_flow, socket);
 
+	if (events & END_EVENTS)
+		flow->hung_up = true;
 	switch (flow->phase) {
 	case TCP_PHASE_CONNECTING:
 		if (events & READ_EVENTS)

@@ -121,6 +121,9 @@ static enum tcp_send_result send_bytes(struct tcp_flow *flow, size_t size)
 	}
 	if (got == 0)
 		return TCP_SEND_MORE;
+	/* Sockets are edge-triggered: what comes from now on is announced (epoll(7)). */
+	if (flow->backlog.drained)
+		flow->readable = flow->hung_up;
 	tcp_output_data(flow, flow->send_next, false, parts, count);
 	sent_until(flow, flow->send_next + (uint32_t)got);
 	return TCP_SEND_MORE;

@@ -86,6 +86,9 @@ static void keepalive_expired(struct tcp_flow *flow)
 		tcp_end_abort(flow);
 		return;
 	}
+	/* The guest may wait for a far end that vanished: its own probes end here. */
+	if (flow->probes == 0)
+		host_call(tcp_flow_host(flow), keep_alive, &flow->socket);
 	flow->probes++;
 	tcp_output_probe(flow);
 	tcp_timer_idle_in(flow, KEEPALIVE_EVERY_NS);

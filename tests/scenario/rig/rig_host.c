@@ -209,6 +209,7 @@ static const struct host_ops rig_host_ops = {
 	.set_peek_offset = rig_host_set_peek_offset,
 	.discard = rig_host_discard,
 	.send = rig_host_send,
+	.keep_alive = rig_host_keep_alive,
 	.finish = rig_host_finish,
 	.close = rig_host_close,
 	.reset = rig_host_reset,

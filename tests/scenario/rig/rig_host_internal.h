@@ -56,6 +56,7 @@ int rig_host_set_peek_offset(struct host *host, struct host_socket *owner, size_
 ssize_t rig_host_discard(struct host *host, struct host_socket *owner, size_t size);
 ssize_t rig_host_send(struct host *host, struct host_socket *owner, const struct iovec *iov,
 		      size_t count);
+void rig_host_keep_alive(struct host *host, struct host_socket *owner);
 int rig_host_finish(struct host *host, struct host_socket *owner);
 int rig_host_stream_pair(struct host *host, struct host_socket *a, struct host_socket *b);
 

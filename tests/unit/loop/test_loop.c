@@ -101,6 +101,35 @@ static void test_watch(void **state)
 	assert_null(loop_free(NULL));
 }
 
+/* Closed without telling epoll: nothing comes of it any more, not even where a copy keeps the file
+ * open, and whoever gets the same number next hears only what is its own. */
+static void test_forgotten(void **state)
+{
+	struct loop *loop = new_loop(&clock_boottime);
+	struct probe gone;
+	struct probe next;
+	int copy;
+
+	(void)state;
+	probe_open(&gone, loop, count_ready);
+	copy = fcntl(gone.fd, F_DUPFD_CLOEXEC, 100);
+	assert_true(copy >= 100);
+	loop_watch_forget(loop, &gone.watch);
+	loop_watch_forget(loop, &gone.watch);
+	assert_int_equal(gone.watch.fd, -1);
+	fd_close(gone.fd);
+	assert_int_equal(loop_run_once(loop, 0), 0);
+	assert_int_equal(gone.ran, 0);
+	probe_open(&next, loop, count_ready);
+	assert_int_equal(next.fd, gone.fd); /* the number, taken again */
+	assert_int_equal(loop_run_once(loop, 0), 0);
+	assert_int_equal(gone.ran, 0);
+	assert_int_equal(next.ran, 1);
+	fd_close(copy);
+	probe_close(&next);
+	loop_free(loop);
+}
+
 static void test_watch_refused(void **state)
 {
 	struct loop *loop = new_loop(&clock_boottime);
@@ -418,6 +447,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_watch),
+		cmocka_unit_test(test_forgotten),
 		cmocka_unit_test(test_watch_refused),
 		cmocka_unit_test(test_removed_within_batch),
 		cmocka_unit_test(test_slot_taken_again_within_batch),

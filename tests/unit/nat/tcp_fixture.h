@@ -44,6 +44,7 @@ struct fake_socket {
 	bool down_ended;
 	int down_error; /* after the bytes */
 	bool finished;
+	bool kept_alive;
 	bool closed;
 	bool reset;
 };
@@ -237,6 +238,12 @@ static inline ssize_t fake_send(struct host *host, struct host_socket *socket,
 	return done ? (ssize_t)done : -EAGAIN;
 }
 
+static inline void fake_keep_alive(struct host *host, struct host_socket *socket)
+{
+	(void)host;
+	fake_of(socket)->kept_alive = true;
+}
+
 static inline int fake_finish(struct host *host, struct host_socket *socket)
 {
 	(void)host;
@@ -299,6 +306,7 @@ static const struct host_ops fake_host_ops = {
 	.set_peek_offset = fake_set_peek_offset,
 	.discard = fake_discard,
 	.send = fake_send,
+	.keep_alive = fake_keep_alive,
 	.finish = fake_finish,
 	.close = fake_close,
 	.reset = fake_reset,
@@ -614,7 +622,7 @@ static inline void UNUSED host_gives(struct fake_socket *fake, const void *bytes
 	assert_true(fake->down_size + size <= FIXTURE_STREAM);
 	memcpy(fake->down + fake->down_size, bytes, size);
 	fake->down_size += size;
-	raise(fake, EPOLLIN);
+	raise(fake, fake->down_ended ? EPOLLIN | EPOLLRDHUP : EPOLLIN); /* as the kernel does */
 }
 
 static inline void UNUSED fill_pattern(uint8_t *bytes, size_t size, size_t from)

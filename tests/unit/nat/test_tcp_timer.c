@@ -8,7 +8,9 @@ static void keepalive_answered(void **state)
 	(void)state;
 	advance_ms(7190 * 1000);
 	expect_nothing();
+	assert_false(fake->kept_alive);
 	advance_ms(15 * 1000);
+	assert_true(fake->kept_alive); /* the far end is asked as well, by the kernel */
 	seen = expect_segment(TCP_ACK);
 	assert_int_equal(seen->header.sequence, fixture->acknowledgement - 1);
 	guest_send(TCP_ACK, fixture->sequence, fixture->acknowledgement, 500, NULL, 0);
