@@ -278,12 +278,25 @@ struct vmnet_error {
 
 typedef uint32_t vmnet_port_t;
 
+/*
+ * Where bytes from the host wait until the guest has acknowledged them: in memory of the network's,
+ * or in the host's sockets, from which they are read right into the guest's memory where the port
+ * has such (vhost-user). AUTO chooses by the kind of port. PEEK needs SO_PEEK_OFF for TCP (Linux 6.9
+ * for IPv4) and is KEPT where that is missing. What a guest sees is the same.
+ */
+enum vmnet_tcp_backlog {
+	VMNET_TCP_BACKLOG_AUTO,
+	VMNET_TCP_BACKLOG_KEPT,
+	VMNET_TCP_BACKLOG_PEEK,
+};
+
 struct vmnet_port_options {
 	/* Called once, on the network's thread, when the port is gone without the caller's
 	 * detach: the peer left (error "") or misbehaved. Not for a listening fd whose front end
 	 * leaves: that one accepts again. */
 	void (*closed)(void *context, vmnet_port_t port, const char *error);
 	void *context;
+	enum vmnet_tcp_backlog tcp_backlog;
 };
 
 /*

@@ -117,7 +117,12 @@ int nat_new(const struct nat_config *config, const struct nat_context *context,
 	nat->context = *context;
 	nat->guest_side.ops = &nat_guest_side_ops;
 	loop_deferred_init(&nat->flush, nat_flush);
-	int status = budget_init(&nat->budget, config->flow_capacity, config->port_capacity);
+	nat->port_backlog = calloc(config->port_capacity, sizeof(*nat->port_backlog));
+	int status = nat->port_backlog ? 0 : -ENOMEM;
+	for (uint32_t i = 0; status == 0 && i < config->port_capacity; i++)
+		nat->port_backlog[i] = config->backlog;
+	if (status == 0)
+		status = budget_init(&nat->budget, config->flow_capacity, config->port_capacity);
 	if (status == 0) {
 		budget_keep_back(&nat->budget);
 		status = forward_table_new(nat, &nat->forwards);
@@ -147,6 +152,7 @@ struct nat *nat_free(struct nat *nat)
 	nat->shard.icmp = icmp_table_free(nat->shard.icmp);
 	loop_deferred_cancel(&nat->flush);
 	budget_done(&nat->budget);
+	free(nat->port_backlog);
 	free(nat);
 	return NULL;
 }
@@ -165,6 +171,12 @@ bool nat_is_drained(const struct nat *nat)
 struct frame_sink *nat_guest_side(struct nat *nat)
 {
 	return &nat->guest_side;
+}
+
+void nat_port_added(struct nat *nat, uint32_t port, enum nat_backlog backlog)
+{
+	assert(port < nat->config.port_capacity);
+	nat->port_backlog[port] = backlog;
 }
 
 void nat_port_ready(struct nat *nat, uint32_t port)

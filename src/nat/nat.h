@@ -41,7 +41,7 @@ struct nat_config {
 	enum nat_host_access host_access;
 	bool allow_metadata;
 	bool udp_endpoint_independent_filtering;
-	enum nat_backlog backlog;
+	enum nat_backlog backlog; /* of ports that nat_port_added() says nothing else of */
 	/* Flows of all protocols at once; TCP connections being opened towards the world. */
 	uint32_t flow_capacity;
 	uint32_t half_open_capacity;
@@ -90,6 +90,9 @@ bool nat_is_drained(const struct nat *nat);
 /* Frames from guests that are not for the gateway itself; IPv4, unfragmented, source checked. */
 struct frame_sink *nat_guest_side(struct nat *nat);
 
+/* A port is there, before its first frame; the backlog suits its kind: `peek` pays where the port has
+ * memory of its own (frame_sink_reserve()). */
+void nat_port_added(struct nat *nat, uint32_t port, enum nat_backlog backlog);
 /* A port has room again, after frame_sink_room() said 0. */
 void nat_port_ready(struct nat *nat, uint32_t port);
 /* A port is gone: its flows end (RST towards the host). */

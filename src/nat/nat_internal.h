@@ -35,9 +35,15 @@ struct nat {
 	struct budget budget;
 	struct forward_table *forwards;
 	struct frame_sink guest_side;
-	struct loop_deferred flush; /* scheduled by nat_push_to_guest(): one flush a batch */
+	enum nat_backlog *port_backlog; /* [port_capacity] */
+	struct loop_deferred flush;	/* scheduled by nat_push_to_guest(): one flush a batch */
 	bool draining;
 };
+
+static inline enum nat_backlog nat_port_backlog(const struct nat *nat, uint32_t port)
+{
+	return port < nat->config.port_capacity ? nat->port_backlog[port] : nat->config.backlog;
+}
 
 static inline uint64_t nat_now(const struct nat *nat)
 {

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "wire/iov_cursor.h"
+
 static uint32_t *slot_of(struct tcp_backlog *backlog, uint64_t position)
 {
 	return &backlog->block[position / TCP_BLOCK_SIZE % TCP_BACKLOG_BLOCKS];
@@ -104,6 +106,18 @@ static ssize_t kept_get(struct tcp_backlog *backlog, const struct tcp_backlog_so
 				   ret_count);
 }
 
+/* Where `size` bytes go. */
+static size_t peek_place(const struct tcp_backlog_source *source, size_t size,
+			 struct iovec *ret_parts)
+{
+	struct iov_cursor cursor = iov_cursor_of(source->place, source->place_count);
+
+	if (source->place_count > 0)
+		return iov_cursor_cut(&cursor, size, ret_parts, TCP_BACKLOG_PARTS);
+	ret_parts[0] = (struct iovec){ .iov_base = source->scratch, .iov_len = size };
+	return 1;
+}
+
 static ssize_t peek_get(struct tcp_backlog *backlog, const struct tcp_backlog_source *source,
 			size_t offset, size_t size, struct iovec *ret_parts, size_t *ret_count)
 {
@@ -123,9 +137,8 @@ static ssize_t peek_get(struct tcp_backlog *backlog, const struct tcp_backlog_so
 			return rc;
 		backlog->peeked = position;
 	}
-	ret_parts[0] = (struct iovec){ .iov_base = source->scratch, .iov_len = size };
-	*ret_count = 1;
-	got = host_call(source->host, peek, source->socket, ret_parts, 1);
+	*ret_count = peek_place(source, size, ret_parts);
+	got = host_call(source->host, peek, source->socket, ret_parts, *ret_count);
 	backlog->drained = got > 0 && (size_t)got < size;
 	if (got == 0) {
 		/* Bytes that were seen cannot be gone; if they are, the stream is lost. */
@@ -135,7 +148,7 @@ static ssize_t peek_get(struct tcp_backlog *backlog, const struct tcp_backlog_so
 	}
 	if (got <= 0)
 		return got;
-	ret_parts[0].iov_len = (size_t)got;
+	*ret_count = peek_place(source, (size_t)got, ret_parts);
 	backlog->peeked = position + (uint64_t)got;
 	if (backlog->peeked > backlog->tail)
 		backlog->tail = backlog->peeked;

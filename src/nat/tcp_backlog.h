@@ -15,13 +15,14 @@
 #include "host/host.h"
 #include "nat/nat.h"
 #include "nat/tcp_pool.h"
+#include "wire/frame.h"
 
 /* Unacknowledged bytes per flow, in both back ends. */
 #define TCP_BACKLOG_CAPACITY (UINT32_C(512) << 10)
 #define TCP_BACKLOG_BLOCKS   (TCP_BACKLOG_CAPACITY / TCP_BLOCK_SIZE + 1)
 /* The most that is asked for at once, and the parts that this can have. */
 #define TCP_BACKLOG_GET_MAX 65536
-#define TCP_BACKLOG_PARTS   (TCP_BACKLOG_GET_MAX / TCP_BLOCK_SIZE + 1)
+#define TCP_BACKLOG_PARTS   FRAME_PAYLOAD_MAX_PARTS
 
 struct tcp_backlog {
 	enum nat_backlog kind;
@@ -41,6 +42,9 @@ struct tcp_backlog_source {
 	struct tcp_pool *pool;
 	uint32_t port;	  /* whom blocks are charged to */
 	uint8_t *scratch; /* peek: TCP_BACKLOG_GET_MAX bytes */
+	/* peek: where bytes should stand instead, TCP_BACKLOG_PARTS at most; count 0 = nowhere. */
+	const struct iovec *place;
+	size_t place_count;
 };
 
 /* An open socket. Falls back to `kept` where the socket has no peek offset. */
@@ -54,7 +58,7 @@ static inline size_t tcp_backlog_size(const struct tcp_backlog *backlog)
 }
 
 /*
- * At most `size` bytes from `offset` on (0..tcp_backlog_size()), asking the host for more where the
+ * At most `size` bytes from `offset` on (0..tcp_backlog_size(); no more than the place has), asking the host for more where the
  * backlog ends. They stay valid until the next call. Returns how many; 0 = the stream ended there;
  * -EAGAIN = the host has none now (nor, where `drained` is set, behind what was returned); -ENOBUFS = the pool has no block; else what the socket said.
  */

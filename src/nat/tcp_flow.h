@@ -84,6 +84,7 @@ struct tcp_flow {
 	bool send_wanted;  /* work: try to send data */
 	bool ack_owed;	   /* work: acknowledge */
 	bool port_gone;	   /* work: end the flow */
+	bool own_service;  /* the far end is the gateway's own (DNS) */
 	bool failed;	   /* the host socket is broken: what is left is sent, then RST */
 	bool scaled;	   /* both sides offered window scaling */
 	bool fin_known;

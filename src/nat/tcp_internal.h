@@ -45,8 +45,9 @@ void tcp_output_syn(struct tcp_flow *flow); /* SYN, or SYN-ACK in SYN_RECEIVED *
 void tcp_output_ack(struct tcp_flow *flow);
 /* An ACK with a sequence number just outside the guest's window: it must answer. */
 void tcp_output_probe(struct tcp_flow *flow);
+/* in_place: the parts are what the flow's port gave by frame_sink_reserve(). */
 void tcp_output_data(struct tcp_flow *flow, uint32_t sequence, bool fin, const struct iovec *parts,
-		     size_t count);
+		     size_t count, bool in_place);
 void tcp_output_reset(struct tcp_flow *flow);
 /* RST in answer to a segment that belongs to no connection, or to one that cannot be. */
 void tcp_output_reset_segment(struct nat *nat, const struct frame *frame,

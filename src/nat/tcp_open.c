@@ -65,13 +65,22 @@ void tcp_open_take_syn(struct tcp_flow *flow, const struct tcp_header *header)
 }
 
 /* Bytes may flow from the socket: called once it is connected. */
-static void start_backlog(struct tcp_flow *flow, enum nat_backlog kind)
+static void socket_is_open(struct tcp_flow *flow)
+{
+	flow->writable = true;
+	flow->readable = true; /* until it says that it is not */
+}
+
+/* The port that the guest answered by decides. A pair of sockets inside the process has nothing to
+ * peek at for the sake of a guest's memory. */
+static void start_backlog(struct tcp_flow *flow)
 {
 	struct tcp_backlog_source source = tcp_flow_source(flow);
 
-	tcp_backlog_init(&flow->backlog, kind, &source);
-	flow->writable = true;
-	flow->readable = true; /* until it says that it is not */
+	tcp_backlog_init(&flow->backlog,
+			 flow->own_service ? NAT_BACKLOG_KEPT
+					   : nat_port_backlog(tcp_flow_nat(flow), flow->port),
+			 &source);
 }
 
 static void answer_syn(struct tcp_flow *flow)
@@ -82,11 +91,11 @@ static void answer_syn(struct tcp_flow *flow)
 	tcp_timer_restart(flow);
 }
 
-static void connected(struct tcp_flow *flow, enum nat_backlog kind)
+static void connected(struct tcp_flow *flow)
 {
 	tcp_flow_end_half_open(flow);
 	timer_clear(nat_timers(tcp_flow_nat(flow)), &flow->idle);
-	start_backlog(flow, kind);
+	socket_is_open(flow);
 	answer_syn(flow);
 }
 
@@ -155,7 +164,7 @@ void tcp_open_decided(struct tcp_flow *flow)
 	if (rc < 0)
 		connect_failed(flow, rc);
 	else
-		connected(flow, tcp_flow_nat(flow)->config.backlog);
+		connected(flow);
 }
 
 static bool is_dns_service(const struct nat *nat, const struct ip_endpoint *remote)
@@ -207,12 +216,13 @@ void tcp_open_from_guest(struct nat *nat, struct frame *frame, const struct tcp_
 		initial = at_least;
 	start_sequence(flow, initial);
 	tcp_open_take_syn(flow, header);
+	flow->own_service = is_dns;
 	if (is_dns) {
 		rc = nat->context.dns_stream->open(nat->context.dns_stream, &flow->socket);
 		if (rc < 0)
 			connect_failed(flow, rc);
 		else
-			connected(flow, NAT_BACKLOG_KEPT);
+			connected(flow);
 		return;
 	}
 	if (!tcp_flow_begin_half_open(flow)) {
@@ -230,6 +240,7 @@ void tcp_open_from_guest(struct nat *nat, struct frame *frame, const struct tcp_
 void tcp_open_established(struct tcp_flow *flow, const struct tcp_header *header)
 {
 	tcp_timer_measured(flow, header->acknowledgement);
+	start_backlog(flow);
 	flow->phase = TCP_PHASE_OPEN;
 	flow->retries = 0;
 	flow->send_unacknowledged = flow->send_initial + 1;
@@ -317,7 +328,7 @@ int tcp_accept_to_guest(struct nat *nat, struct host_socket *listener,
 	if (has_former && tcp_seq_before(initial, at_least))
 		initial = at_least;
 	start_sequence(flow, initial);
-	start_backlog(flow, nat->config.backlog);
+	socket_is_open(flow);
 	tcp_timer_idle_in(flow, TCP_FORWARD_NS);
 	tcp_timer_measure(flow, initial + 1);
 	tcp_output_syn(flow);

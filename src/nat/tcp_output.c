@@ -7,7 +7,7 @@
 
 static void push(struct tcp_table *table, const struct ip_endpoint *from,
 		 const struct ip_endpoint *to, const struct tcp_header *header,
-		 const struct iovec *parts, size_t count, uint16_t mss)
+		 const struct iovec *parts, size_t count, bool in_place, uint16_t mss)
 {
 	struct packet_link link = { .source = table->nat->config.mac, .dont_fragment = true };
 	bool was_pushing = table->pushing;
@@ -17,13 +17,14 @@ static void push(struct tcp_table *table, const struct ip_endpoint *from,
 		nat_drop(table->nat, DROP_BAD_SEGMENT);
 		return;
 	}
+	frame.in_place = in_place;
 	table->pushing = true;
 	nat_push_to_guest(table->nat, &frame);
 	table->pushing = was_pushing;
 }
 
 static void push_of_flow(struct tcp_flow *flow, uint8_t flags, uint32_t sequence,
-			 const struct iovec *parts, size_t count)
+			 const struct iovec *parts, size_t count, bool in_place)
 {
 	struct tcp_header header = {
 		.sequence = sequence,
@@ -40,7 +41,7 @@ static void push_of_flow(struct tcp_flow *flow, uint8_t flags, uint32_t sequence
 		flow->receive_acknowledged = offer.acknowledgement;
 		flow->ack_owed = false;
 	}
-	push(flow->table, &flow->remote, &flow->guest, &header, parts, count, flow->mss);
+	push(flow->table, &flow->remote, &flow->guest, &header, parts, count, in_place, flow->mss);
 }
 
 void tcp_output_syn(struct tcp_flow *flow)
@@ -59,21 +60,21 @@ void tcp_output_syn(struct tcp_flow *flow)
 
 	if (is_answer)
 		flow->receive_acknowledged = flow->receive_next;
-	push(flow->table, &flow->remote, &flow->guest, &header, NULL, 0, 0);
+	push(flow->table, &flow->remote, &flow->guest, &header, NULL, 0, false, 0);
 }
 
 void tcp_output_ack(struct tcp_flow *flow)
 {
-	push_of_flow(flow, TCP_ACK, flow->send_next, NULL, 0);
+	push_of_flow(flow, TCP_ACK, flow->send_next, NULL, 0, false);
 }
 
 void tcp_output_probe(struct tcp_flow *flow)
 {
-	push_of_flow(flow, TCP_ACK, flow->send_unacknowledged - 1, NULL, 0);
+	push_of_flow(flow, TCP_ACK, flow->send_unacknowledged - 1, NULL, 0, false);
 }
 
 void tcp_output_data(struct tcp_flow *flow, uint32_t sequence, bool fin, const struct iovec *parts,
-		     size_t count)
+		     size_t count, bool in_place)
 {
 	uint8_t flags = TCP_ACK;
 
@@ -81,17 +82,17 @@ void tcp_output_data(struct tcp_flow *flow, uint32_t sequence, bool fin, const s
 		flags |= TCP_PSH;
 	if (fin)
 		flags |= TCP_FIN;
-	push_of_flow(flow, flags, sequence, parts, count);
+	push_of_flow(flow, flags, sequence, parts, count, in_place);
 }
 
 void tcp_output_reset(struct tcp_flow *flow)
 {
 	if (flow->phase == TCP_PHASE_CONNECTING) /* RFC 9293 3.10.7.1: refused */
-		push_of_flow(flow, TCP_RST | TCP_ACK, 0, NULL, 0);
+		push_of_flow(flow, TCP_RST | TCP_ACK, 0, NULL, 0, false);
 	else if (flow->phase == TCP_PHASE_SYN_SENT)
-		push_of_flow(flow, TCP_RST, flow->send_initial + 1, NULL, 0);
+		push_of_flow(flow, TCP_RST, flow->send_initial + 1, NULL, 0, false);
 	else
-		push_of_flow(flow, TCP_RST | TCP_ACK, flow->send_most, NULL, 0);
+		push_of_flow(flow, TCP_RST | TCP_ACK, flow->send_most, NULL, 0, false);
 }
 
 void tcp_output_reset_segment(struct nat *nat, const struct frame *frame,
@@ -111,7 +112,7 @@ void tcp_output_reset_segment(struct nat *nat, const struct frame *frame,
 		answer.acknowledgement =
 			header->sequence + tcp_seq_size(header->flags, frame->payload_size);
 	}
-	push(tcp_table_of(nat), &remote, &guest, &answer, NULL, 0, 0);
+	push(tcp_table_of(nat), &remote, &guest, &answer, NULL, 0, false, 0);
 }
 
 void tcp_output_challenge(struct tcp_flow *flow)

@@ -92,7 +92,7 @@ static void sent_until(struct tcp_flow *flow, uint32_t end)
 
 static enum tcp_send_result send_fin(struct tcp_flow *flow)
 {
-	tcp_output_data(flow, flow->send_next, true, NULL, 0);
+	tcp_output_data(flow, flow->send_next, true, NULL, 0, false);
 	flow->fin_sent = true;
 	if (!flow->up_finished)
 		flow->closed_first = true;
@@ -100,13 +100,40 @@ static enum tcp_send_result send_fin(struct tcp_flow *flow)
 	return TCP_SEND_DONE;
 }
 
+/* Ethernet, IPv4 and TCP without options, as data segments have them. */
+#define DATA_HEADERS_SIZE 54
+
+/* Where bytes may stand in the guest's own memory, so that the socket is read right into it. Returns
+ * how many; 0: nowhere. */
+static size_t find_place(const struct tcp_flow *flow, size_t size,
+			 struct iovec ret_parts[TCP_BACKLOG_PARTS], size_t *ret_count)
+{
+	size_t place;
+
+	if (flow->backlog.kind != NAT_BACKLOG_PEEK)
+		return 0;
+	place = frame_sink_reserve(tcp_flow_nat(flow)->context.to_guest, flow->port,
+				   DATA_HEADERS_SIZE, size, ret_parts, TCP_BACKLOG_PARTS,
+				   ret_count);
+	/* Whole segments, as frame_payload() has them. */
+	return place > flow->mss && place < size ? place - place % flow->mss : place;
+}
+
 static enum tcp_send_result send_bytes(struct tcp_flow *flow, size_t size)
 {
 	struct tcp_backlog_source source = tcp_flow_source(flow);
+	struct iovec place[TCP_BACKLOG_PARTS];
 	struct iovec parts[TCP_BACKLOG_PARTS];
 	size_t count = 0;
-	ssize_t got =
-		tcp_backlog_get(&flow->backlog, &source, in_flight(flow), size, parts, &count);
+	ssize_t got;
+	size_t place_size = find_place(flow, size, place, &source.place_count);
+
+	source.place = place;
+	if (place_size > 0)
+		size = place_size;
+	else
+		source.place_count = 0;
+	got = tcp_backlog_get(&flow->backlog, &source, in_flight(flow), size, parts, &count);
 
 	if (got == -EAGAIN) {
 		flow->readable = false;
@@ -124,7 +151,7 @@ static enum tcp_send_result send_bytes(struct tcp_flow *flow, size_t size)
 	/* Sockets are edge-triggered: what comes from now on is announced (epoll(7)). */
 	if (flow->backlog.drained)
 		flow->readable = flow->hung_up;
-	tcp_output_data(flow, flow->send_next, false, parts, count);
+	tcp_output_data(flow, flow->send_next, false, parts, count, place_size > 0);
 	sent_until(flow, flow->send_next + (uint32_t)got);
 	return TCP_SEND_MORE;
 }
@@ -166,7 +193,7 @@ bool tcp_send_head(struct tcp_flow *flow)
 
 	flow->measuring = false; /* RFC 6298 3: Karn */
 	if (size == 0) {
-		tcp_output_data(flow, flow->send_unacknowledged, flow->fin_sent, NULL, 0);
+		tcp_output_data(flow, flow->send_unacknowledged, flow->fin_sent, NULL, 0, false);
 		return true;
 	}
 	if (size > flow->mss)
@@ -178,6 +205,6 @@ bool tcp_send_head(struct tcp_flow *flow)
 		tcp_end_abort(flow);
 		return false;
 	}
-	tcp_output_data(flow, flow->send_unacknowledged, false, parts, count);
+	tcp_output_data(flow, flow->send_unacknowledged, false, parts, count, false);
 	return true;
 }

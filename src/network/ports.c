@@ -77,6 +77,7 @@ struct network_attach_call {
 	struct vmnet_network *network;
 	struct attachment *attachment;
 	struct vmnet_port_options options;
+	enum nat_backlog backlog;
 	vmnet_port_t id;
 	int status;
 };
@@ -99,11 +100,27 @@ static void network_attach_in_thread(void *context)
 		.options = call->options,
 	};
 	call->id = port->id;
+	nat_port_added(network->nat, index, call->backlog);
 	attachment_start(call->attachment, index, ingress);
 }
 
 typedef int network_attachment_new(const struct attachment_context *context, int fd,
 				   struct attachment **ret_attachment, struct error *err);
+
+/* By default where the port can make use of it. */
+static enum nat_backlog network_choose_backlog(const struct vmnet_port_options *options,
+					       enum nat_backlog by_default)
+{
+	switch (options ? options->tcp_backlog : VMNET_TCP_BACKLOG_AUTO) {
+	case VMNET_TCP_BACKLOG_KEPT:
+		return NAT_BACKLOG_KEPT;
+	case VMNET_TCP_BACKLOG_PEEK:
+		return NAT_BACKLOG_PEEK;
+	case VMNET_TCP_BACKLOG_AUTO:
+		break;
+	}
+	return by_default;
+}
 
 static vmnet_return_t network_fail(struct vmnet_error *error, const struct error *err, int status)
 {
@@ -114,8 +131,9 @@ static vmnet_return_t network_fail(struct vmnet_error *error, const struct error
 }
 
 static vmnet_return_t network_attach(struct vmnet_network *network, network_attachment_new *make,
-				     int fd, const struct vmnet_port_options *options,
-				     vmnet_port_t *port, struct vmnet_error *error)
+				     enum nat_backlog by_default, int fd,
+				     const struct vmnet_port_options *options, vmnet_port_t *port,
+				     struct vmnet_error *error)
 {
 	const struct attachment_context context = {
 		.loop = network->loop,
@@ -126,7 +144,10 @@ static vmnet_return_t network_attach(struct vmnet_network *network, network_atta
 		.writable = network_port_writable,
 		.context = network,
 	};
-	struct network_attach_call call = { .network = network };
+	struct network_attach_call call = {
+		.network = network,
+		.backlog = network_choose_backlog(options, by_default),
+	};
 	struct error err = {};
 	int status = make(&context, fd, &call.attachment, &err);
 
@@ -154,21 +175,24 @@ vmnet_return_t vmnet_network_attach_datagram_fd(vmnet_network_ref network, int f
 						const struct vmnet_port_options *options,
 						vmnet_port_t *port, struct vmnet_error *error)
 {
-	return network_attach(network, attachment_new_datagram, fd, options, port, error);
+	return network_attach(network, attachment_new_datagram, NAT_BACKLOG_KEPT, fd, options, port,
+			      error);
 }
 
 vmnet_return_t vmnet_network_attach_stream_fd(vmnet_network_ref network, int fd,
 					      const struct vmnet_port_options *options,
 					      vmnet_port_t *port, struct vmnet_error *error)
 {
-	return network_attach(network, attachment_new_stream, fd, options, port, error);
+	return network_attach(network, attachment_new_stream, NAT_BACKLOG_KEPT, fd, options, port,
+			      error);
 }
 
 vmnet_return_t vmnet_network_attach_tap_fd(vmnet_network_ref network, int fd,
 					   const struct vmnet_port_options *options,
 					   vmnet_port_t *port, struct vmnet_error *error)
 {
-	return network_attach(network, attachment_new_tap, fd, options, port, error);
+	return network_attach(network, attachment_new_tap, NAT_BACKLOG_KEPT, fd, options, port,
+			      error);
 }
 
 struct network_detach_call {

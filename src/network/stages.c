@@ -79,8 +79,7 @@ static int stages_new_nat(struct vmnet_network *network)
 		.host_access = (enum nat_host_access)config->host_access,
 		.allow_metadata = config->allow_metadata,
 		.udp_endpoint_independent_filtering = config->udp_endpoint_independent_filtering,
-		/* Stream and datagram ports hold what they sent in memory of ours anyway. */
-		.backlog = NAT_BACKLOG_KEPT,
+		.backlog = NAT_BACKLOG_KEPT, /* network_attach() says what a port has */
 		.flow_capacity = stages_flow_capacity(),
 		.half_open_capacity = STAGES_HALF_OPEN,
 		.port_capacity = network->port_capacity,

@@ -21,8 +21,9 @@
 #define FRAME_ETHERNET_SIZE 14
 #define FRAME_MIN_SIZE	    60 /* without FCS; shorter frames are padded (IEEE 802.3) */
 /* The largest IP packet and its Ethernet header: the largest super-frame. */
-#define FRAME_MAX_SIZE		(65535 + FRAME_ETHERNET_SIZE)
-#define FRAME_PAYLOAD_MAX_PARTS 32
+#define FRAME_MAX_SIZE (65535 + FRAME_ETHERNET_SIZE)
+/* A super-frame in receive buffers of 1 KiB each. */
+#define FRAME_PAYLOAD_MAX_PARTS 64
 
 /* As in the virtio-net header (virtio 1.2, 5.1.6). */
 enum frame_gso {

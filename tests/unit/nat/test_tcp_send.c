@@ -52,6 +52,78 @@ static void super_frames(void **state)
 	expect_nothing(); /* nothing waits for an answer */
 }
 
+static bool is_in_place(const void *bytes)
+{
+	const uint8_t *at = bytes;
+
+	return at >= fixture->place && at < fixture->place + sizeof(fixture->place);
+}
+
+/* A port with memory of its own: the socket is read right into it, whole segments at a time. */
+static void into_the_guest(void **state)
+{
+	struct fake_socket *fake = open_first(4096);
+	struct seen_segment *seen;
+	unsigned count = 0;
+
+	(void)state;
+	fixture->place_size = 20000;
+	host_gives(fake, pattern, 100000);
+	while ((seen = next_segment())) {
+		assert_true(seen->in_place);
+		assert_true(is_in_place(fake->last_peek));
+		assert_true(received + seen->size == 100000 || seen->size == 13 * GUEST_MSS);
+		assert_memory_equal(fixture->payload + seen->at, pattern + received, seen->size);
+		received += seen->size;
+		count++;
+	}
+	assert_int_equal(received, 100000);
+	assert_int_equal(count, 6);
+	/* No buffer free: from memory of our own. */
+	fixture->place_size = 0;
+	host_gives(fake, pattern + 100000, 1000);
+	seen = expect_segment(TCP_ACK);
+	assert_false(seen->in_place);
+	assert_false(is_in_place(fake->last_peek));
+	assert_memory_equal(fixture->payload + seen->at, pattern + 100000, 1000);
+	/* What is repeated comes from the socket again, by way of our memory. */
+	fixture->place_size = 20000;
+	acknowledge(100000, 4096);
+	advance_ms(210);
+	seen = expect_segment(TCP_ACK);
+	assert_memory_equal(fixture->payload + seen->at, pattern + 100000, seen->size);
+}
+
+/* Bytes that are kept stand in the pool until they are acknowledged. */
+static void kept_is_not_in_place(void **state)
+{
+	struct fake_socket *fake = open_first(4096);
+	struct seen_segment *seen;
+
+	(void)state;
+	fixture->place_size = 20000;
+	host_gives(fake, pattern, 100000);
+	while ((seen = next_segment())) {
+		assert_false(seen->in_place);
+		received += seen->size;
+	}
+	assert_int_equal(received, 100000);
+}
+
+/* The port decides, and what nobody says is the network's. */
+static void port_decides(void **state)
+{
+	(void)state;
+	nat_port_added(fixture->nat, FIXTURE_PORT, NAT_BACKLOG_PEEK);
+	open_flow(500);
+	assert_int_equal(tcp_table_of(fixture->nat)->flows[0].backlog.kind, NAT_BACKLOG_PEEK);
+	nat_port_added(fixture->nat, FIXTURE_PORT, NAT_BACKLOG_KEPT);
+	fixture->guest.port++;
+	forget_segments();
+	open_flow(500);
+	assert_int_equal(tcp_table_of(fixture->nat)->flows[1].backlog.kind, NAT_BACKLOG_KEPT);
+}
+
 static void window_limits(void **state)
 {
 	struct fake_socket *fake = open_first(16); /* 2048 bytes */
@@ -364,6 +436,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST_BOTH(super_frames),
+		TEST_PEEK(into_the_guest),
+		TEST_KEPT(kept_is_not_in_place),
+		TEST_KEPT(port_decides),
 		TEST_BOTH(window_limits),
 		TEST_BOTH(cap_per_flow),
 		TEST_BOTH(closed_window_is_probed),
