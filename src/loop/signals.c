@@ -9,18 +9,21 @@
 #include "base/fd.h"
 
 /* 0 when none is pending. */
-static int next_signal(int signal_fd)
+static int next_signal(int signal_fd, int *ret_code)
 {
 	struct signalfd_siginfo info;
 	ssize_t count = read(signal_fd, &info, sizeof(info));
 
-	return count == (ssize_t)sizeof(info) ? (int)info.ssi_signo : 0;
+	if (count != (ssize_t)sizeof(info))
+		return 0;
+	*ret_code = info.ssi_code;
+	return (int)info.ssi_signo;
 }
 
 static void signals_ready(struct loop_watch *watch, uint32_t events)
 {
 	struct loop_signals *signals = container_of(watch, struct loop_signals, watch);
-	int signal_number = next_signal(watch->fd);
+	int signal_number = next_signal(watch->fd, &signals->code);
 
 	(void)events;
 	/* One a call: the owner may close, or free, this object in its callback. */
@@ -52,12 +55,13 @@ int loop_signals_open(struct loop_signals *signals, struct loop *loop, const sig
 void loop_signals_close(struct loop_signals *signals)
 {
 	int signal_fd = signals->watch.fd;
+	int code;
 	int rc;
 
 	if (!signals->loop)
 		return;
 	/* Else a second Ctrl-C during an orderly end would kill us here. */
-	while (next_signal(signal_fd) != 0)
+	while (next_signal(signal_fd, &code) != 0)
 		;
 	loop_watch_remove(signals->loop, &signals->watch);
 	fd_close(signal_fd);

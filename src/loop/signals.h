@@ -15,6 +15,9 @@ struct loop_signals {
 	struct loop *loop; /* NULL = not open */
 	struct loop_watch watch;
 	sigset_t set;
+	/* While `received` runs: where the signal came from, as si_code of sigaction(2). SI_KERNEL is
+	 * a terminal, which sends to the whole of its foreground process group. */
+	int code;
 	/* The calling thread's mask from before: what a child process is to get back. */
 	sigset_t previous_mask;
 };

@@ -1,10 +1,13 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -15,6 +18,7 @@ struct rig {
 	struct loop *loop;
 	struct loop_signals signals;
 	int last;
+	int code;
 	int count;
 	bool close_at_once;
 };
@@ -24,6 +28,7 @@ static void received(struct loop_signals *signals, int signal_number)
 	struct rig *rig = container_of(signals, struct rig, signals);
 
 	rig->last = signal_number;
+	rig->code = signals->code;
 	rig->count++;
 	if (rig->close_at_once)
 		loop_signals_close(signals);
@@ -73,6 +78,59 @@ static void test_delivery(void **state)
 	loop_signals_close(&rig.signals);
 	assert_false(is_blocked(SIGTERM));
 	loop_free(rig.loop);
+}
+
+/* In a session of its own whose terminal is `terminal`: what a Ctrl-C there looks like. */
+static int wait_for_interrupt(const char *terminal, int ready_fd)
+{
+	struct rig rig = { .loop = NULL };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	/* The first terminal that a session leader opens becomes the session's. */
+	if (setsid() < 0 || open(terminal, O_RDWR) < 0 ||
+	    loop_new(&clock_boottime, &rig.loop) < 0 ||
+	    loop_signals_open(&rig.signals, rig.loop, &set, received) < 0 ||
+	    write(ready_fd, "", 1) != 1 || loop_run_once(rig.loop, 10000) < 0)
+		return 100;
+	return rig.last == SIGINT && rig.code == SI_KERNEL ? 0 : 101;
+}
+
+static void test_where_it_came_from(void **state)
+{
+	char terminal[64];
+	struct rig rig;
+	sigset_t set;
+	char byte;
+	int ready[2];
+	int status;
+
+	(void)state;
+	rig_open(&rig, &set);
+	assert_int_equal(kill(getpid(), SIGTERM), 0);
+	assert_int_equal(loop_run_once(rig.loop, -1), 0);
+	assert_int_equal(rig.code, SI_USER);
+	loop_signals_close(&rig.signals);
+	loop_free(rig.loop);
+
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(master >= 0);
+	assert_int_equal(grantpt(master), 0);
+	assert_int_equal(unlockpt(master), 0);
+	assert_int_equal(ptsname_r(master, terminal, sizeof(terminal)), 0);
+	assert_int_equal(pipe(ready), 0);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(wait_for_interrupt(terminal, ready[1]));
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_int_equal(write(master, "\003", 1), 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	close(ready[0]);
+	close(master);
 }
 
 /* Pending at the end: discarded, else SIGTERM would kill this very test. */
@@ -130,9 +188,8 @@ static void test_mask_is_kept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_delivery),
-		cmocka_unit_test(test_pending_at_close),
-		cmocka_unit_test(test_close_in_callback),
+		cmocka_unit_test(test_delivery),	 cmocka_unit_test(test_where_it_came_from),
+		cmocka_unit_test(test_pending_at_close), cmocka_unit_test(test_close_in_callback),
 		cmocka_unit_test(test_mask_is_kept),
 	};
 
