@@ -11,7 +11,7 @@
 
 #include "base/fd.h"
 #include "cli/command.h"
-#include "cli/forward_text.h"
+#include "cli/run_facts.h"
 #include "cli/run_guest.h"
 #include "cli/run_network.h"
 #include "cli/run_options.h"
@@ -152,54 +152,28 @@ static void forwards_changed(void *context)
 		fprintf(stderr, "%s\n", err.text);
 }
 
-static bool is_open_to_all(const struct vmnet_port_forward *forward)
-{
-	static const struct in6_addr any6 = IN6ADDR_ANY_INIT;
-
-	if (forward->external_family == AF_INET)
-		return forward->external_address.v4.s_addr == INADDR_ANY;
-	return forward->external_family == AF_INET6 &&
-	       memcmp(&forward->external_address.v6, &any6, sizeof(any6)) == 0;
-}
-
-static void print_forwards(const struct run *run)
-{
-	size_t count = vmnet_network_get_port_forwards(run->network.network, NULL, 0);
-	autofree struct vmnet_port_forward *forwards = calloc(count + 1, sizeof(*forwards));
-	bool open_to_all = false;
-
-	if (!forwards)
-		return;
-	size_t found = vmnet_network_get_port_forwards(run->network.network, forwards, count);
-	for (size_t i = 0; i < found && i < count; i++) {
-		char text[FORWARD_TEXT_SIZE];
-		printf("forward: %s\n", forward_text_format(&forwards[i], text));
-		open_to_all = open_to_all || is_open_to_all(&forwards[i]);
-	}
-	if (open_to_all)
-		printf("Forwards on 0.0.0.0 and [::] are reachable from the network (expose_address in "
-		       "%s/config.json changes the default).\n",
-		       run->home->path);
-}
-
 static void guest_started(void *context)
 {
 	const struct run *run = context;
-	char subnet[IP_PREFIX_TEXT_SIZE];
-	char address[IP_ADDR_TEXT_SIZE];
 
 	if (run->label)
 		printf("label: %s\n", run->label);
-	printf("subnet: %s\n", ip_prefix_format(&run->network.subnet, subnet));
-	printf("address: %s\n", ip_addr_format(&run->network.address, address));
-	print_forwards(run);
+	run_facts_print(stdout, &run->network, run->home->path);
 	fflush(stdout);
 }
 
 static int start_network(struct run *run, struct error *err)
 {
-	int r = run_network_create(run->home, run->options, run->directory->name, run->label,
-				   &run->config.mac, &run->network, err);
+	const struct run_network_request request = {
+		.home = run->home,
+		.options = &run->options->network,
+		.name = run->directory->name,
+		.label = run->label,
+		.is_vm = true,
+		.mac = run->config.mac,
+	};
+
+	int r = run_network_create(&request, &run->network, err);
 	if (r == 0)
 		r = write_state(run, err);
 	if (r < 0)

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "cli/capture_file.h"
-#include "cli/run_options.h"
+#include "cli/network_options.h"
 #include "control/control_json.h"
 #include "vm/vm_home.h"
 #include "vm/vm_label.h"
@@ -17,9 +17,7 @@
 
 /* What one configuration is made of. */
 struct plan {
-	const struct vm_home *home;
-	const struct run_options *options;
-	const char *name;
+	const struct run_network_request *request;
 	struct run_network *result; /* what log lines name the VM by */
 	ether_addr_t mac;
 	vmnet_network_configuration_ref config;
@@ -72,18 +70,19 @@ static int check(const struct plan *plan, vmnet_return_t status, struct error *e
 
 static int set_subnet(const struct plan *plan, struct error *err)
 {
-	const struct ip_prefix *subnet = &plan->options->subnet;
+	const struct run_network_request *request = plan->request;
+	const struct ip_prefix *subnet = &request->options->subnet;
 
-	if (!plan->options->has_subnet) {
-		/* The same subnet and address next time, until the VM is deleted. */
+	if (!request->options->has_subnet) {
 		int r = check(
 			plan,
 			vmnet_network_configuration_set_prefix_length(plan->config, PREFIX_LENGTH),
 			err);
-		if (r < 0)
+		if (r < 0 || !request->is_vm)
 			return r;
+		/* The same subnet and address next time, until the VM is deleted. */
 		return check(plan,
-			     vmnet_network_configuration_set_assignment(plan->config, plan->name,
+			     vmnet_network_configuration_set_assignment(plan->config, request->name,
 									&plan->mac),
 			     err);
 	}
@@ -94,20 +93,22 @@ static int set_subnet(const struct plan *plan, struct error *err)
 		     err);
 }
 
-static int set_names(const struct plan *plan, const char *label, struct error *err)
+static int set_names(const struct plan *plan, struct error *err)
 {
+	const struct run_network_request *request = plan->request;
 	autofree char *state_directory = NULL;
 	char hostname[VM_HOSTNAME_SIZE];
 
-	int r = vm_home_state_directory(plan->home, &state_directory, err);
+	int r = vm_home_state_directory(request->home, &state_directory, err);
 	if (r == 0)
 		r = check(plan,
 			  vmnet_network_configuration_set_state_directory(plan->config,
 									  state_directory),
 			  err);
-	if (r == 0 && label)
-		r = check(plan, vmnet_network_configuration_set_label(plan->config, label), err);
-	if (r == 0 && vm_label_hostname(plan->name, hostname))
+	if (r == 0 && request->label)
+		r = check(plan, vmnet_network_configuration_set_label(plan->config, request->label),
+			  err);
+	if (r == 0 && request->is_vm && vm_label_hostname(request->name, hostname))
 		r = check(plan, vmnet_network_configuration_set_hostname(plan->config, hostname),
 			  err);
 	return r;
@@ -115,11 +116,11 @@ static int set_names(const struct plan *plan, const char *label, struct error *e
 
 static int add_forwards(const struct plan *plan, struct error *err)
 {
-	const struct forward_specs *specs = &plan->options->forwards;
+	const struct forward_specs *specs = &plan->request->options->forwards;
 	struct vm_home_settings settings;
 	struct vmnet_port_forward start = { .external_family = AF_UNSPEC };
 
-	int r = vm_home_load_settings(plan->home, &settings, err);
+	int r = vm_home_load_settings(plan->request->home, &settings, err);
 	if (r < 0)
 		return r;
 	if (!control_json_parse_address(settings.expose_address, &start))
@@ -141,7 +142,7 @@ static int add_forwards(const struct plan *plan, struct error *err)
 
 static int set_capture(struct plan *plan, struct error *err)
 {
-	int r = capture_file_open(&plan->capture, plan->options->capture_path, err);
+	int r = capture_file_open(&plan->capture, plan->request->options->capture_path, err);
 
 	if (r < 0 || plan->capture.fd < 0)
 		return r;
@@ -150,12 +151,16 @@ static int set_capture(struct plan *plan, struct error *err)
 		     err);
 }
 
-static int configure(struct plan *plan, const char *label, struct error *err)
+static int configure(struct plan *plan, struct error *err)
 {
 	static const struct in_addr first_free = { .s_addr = INADDR_ANY };
+	const struct run_network_request *request = plan->request;
 
 	vmnet_network_configuration_set_log_callback(plan->config, print_log, plan->result);
-	int r = set_names(plan, label, err);
+	int r = set_names(plan, err);
+	if (r == 0 && request->mtu != 0)
+		r = check(plan, vmnet_network_configuration_set_mtu(plan->config, request->mtu),
+			  err);
 	if (r == 0)
 		r = set_subnet(plan, err);
 	if (r == 0)
@@ -165,8 +170,8 @@ static int configure(struct plan *plan, const char *label, struct error *err)
 			  err);
 	if (r == 0)
 		r = check(plan,
-			  vmnet_network_configuration_set_host_access(plan->config,
-								      plan->options->host_access),
+			  vmnet_network_configuration_set_host_access(
+				  plan->config, request->options->host_access),
 			  err);
 	if (r == 0)
 		r = add_forwards(plan, err);
@@ -181,6 +186,7 @@ static int read_back(const struct plan *plan, struct run_network *network, struc
 	struct in_addr subnet;
 	struct in_addr mask;
 	struct in_addr address;
+	struct in_addr gateway;
 	char wanted[IP_PREFIX_TEXT_SIZE];
 	char real[IP_PREFIX_TEXT_SIZE];
 
@@ -193,9 +199,12 @@ static int read_back(const struct plan *plan, struct run_network *network, struc
 		return -EIO;
 	}
 	network->address = ip_addr_from_v4(ntohl(address.s_addr));
-	const struct ip_prefix *asked = &plan->options->subnet;
-	if (plan->options->has_subnet && (asked->length != network->subnet.length ||
-					  !ip_addr_equal(&asked->addr, &network->subnet.addr))) {
+	vmnet_network_get_gateway(network->network, &gateway, NULL);
+	network->gateway = ip_addr_from_v4(ntohl(gateway.s_addr));
+	const struct ip_prefix *asked = &plan->request->options->subnet;
+	if (plan->request->options->has_subnet &&
+	    (asked->length != network->subnet.length ||
+	     !ip_addr_equal(&asked->addr, &network->subnet.addr))) {
 		error_set(err, "subnet %s was asked for, but the network has %s",
 			  ip_prefix_format(asked, wanted),
 			  ip_prefix_format(&network->subnet, real));
@@ -204,27 +213,22 @@ static int read_back(const struct plan *plan, struct run_network *network, struc
 	return 0;
 }
 
-int run_network_create(const struct vm_home *home, const struct run_options *options,
-		       const char *name, const char *label, const struct mac_addr *mac,
-		       struct run_network *ret_network, struct error *err)
+int run_network_create(const struct run_network_request *request, struct run_network *ret_network,
+		       struct error *err)
 {
-	struct plan plan = { .home = home,
-			     .options = options,
-			     .name = name,
-			     .result = ret_network,
-			     .capture.fd = -1 };
+	struct plan plan = { .request = request, .result = ret_network, .capture.fd = -1 };
 	struct run_network network = { 0 };
 	vmnet_return_t status;
 
-	ret_network->name = name; /* creating may log */
-	memcpy(plan.mac.ether_addr_octet, mac->octet, sizeof(plan.mac.ether_addr_octet));
+	ret_network->name = request->name; /* creating may log */
+	memcpy(plan.mac.ether_addr_octet, request->mac.octet, sizeof(plan.mac.ether_addr_octet));
 	plan.config = vmnet_network_configuration_create(VMNET_SHARED_MODE, &status);
 	if (!plan.config) {
 		error_set(err, "vmnet_network_configuration_create() failed with status %d",
 			  (int)status);
 		return errno_of(status);
 	}
-	int r = configure(&plan, label, err);
+	int r = configure(&plan, err);
 	if (r == 0) {
 		network.network = vmnet_network_create(plan.config, &status);
 		if (!network.network)
@@ -244,6 +248,7 @@ int run_network_create(const struct vm_home *home, const struct run_options *opt
 	ret_network->network = network.network;
 	ret_network->subnet = network.subnet;
 	ret_network->address = network.address;
+	ret_network->gateway = network.gateway;
 	return 0;
 }
 

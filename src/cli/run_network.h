@@ -1,27 +1,40 @@
 #pragma once
 /* The network of one run: what the options ask for, made by libvmnet. */
 
+#include <stdbool.h>
+
 #include "base/addr.h"
 #include "base/compiler.h"
 #include "vmnet/vmnet.h"
 
 struct error;
-struct run_options;
+struct network_options;
 struct vm_home;
+
+/* All borrowed for the call, but for the name. */
+struct run_network_request {
+	const struct vm_home *home;
+	const struct network_options *options;
+	const char *name;  /* of a VM, or what else log lines are to begin with */
+	const char *label; /* NULL = none */
+	/* `name` is a VM's: it gets the same subnet and address next time, and is the host name. */
+	bool is_vm;
+	struct mac_addr mac;
+	uint32_t mtu; /* 0 = the library's default */
+};
 
 struct run_network {
 	vmnet_network_ref network; /* owned: run_network_done() */
 	struct ip_prefix subnet;   /* as it really is */
 	struct ip_addr address;	   /* the guest's */
-	const char *name;	   /* the VM's, borrowed */
+	struct ip_addr gateway;
+	const char *name; /* the request's, borrowed */
 };
 
 /*
- * name: the VM's; label: NULL = none. 0 or negative errno with a sentence; then nothing is held. Its
- * warnings go to standard error as "NAME: text", so name and *ret_network have to stay where they are
- * until run_network_done().
+ * 0 or negative errno with a sentence; then nothing is held. Its warnings go to standard error as
+ * "NAME: text", so name and *ret_network have to stay where they are until run_network_done().
  */
-int run_network_create(const struct vm_home *home, const struct run_options *options,
-		       const char *name, const char *label, const struct mac_addr *mac,
-		       struct run_network *ret_network, struct error *err) MUST_USE;
+int run_network_create(const struct run_network_request *request, struct run_network *ret_network,
+		       struct error *err) MUST_USE;
 void run_network_done(struct run_network *network);

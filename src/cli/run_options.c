@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "cli/command.h"
-#include "cli/subnet_spec.h"
 
 /* One bit a kind of network; two of them cannot be had at once. */
 enum {
@@ -21,10 +20,6 @@ struct run_parser {
 
 enum {
 	KEY_VMNET = 256,
-	KEY_EXPOSE,
-	KEY_SUBNET,
-	KEY_HOST_ACCESS,
-	KEY_PCAP,
 	KEY_BRIDGED,
 	KEY_SOFTNET,
 	KEY_HOST,
@@ -37,26 +32,7 @@ static const struct argp_option options_table[] = {
 	{ .doc = "Network:", .group = 1 },
 	{ .name = "net-vmnet",
 	  .key = KEY_VMNET,
-	  .doc = "native vmnet network in this process (the default)" },
-	{ .name = "net-vmnet-expose",
-	  .key = KEY_EXPOSE,
-	  .arg = "SPECS",
-	  .doc = "forward ports of the host to the VM, SPEC[,SPEC...]; SPEC is "
-		 "[HOST_ADDRESS:]EXTERNAL[-END]:INTERNAL[-END][/tcp|udp]; EXTERNAL 0 takes a free "
-		 "port; implies --net-vmnet" },
-	{ .name = "net-vmnet-subnet",
-	  .key = KEY_SUBNET,
-	  .arg = "CIDR",
-	  .doc = "this subnet instead of an automatic one: inside RFC 1918, /8 to /30; implies "
-		 "--net-vmnet" },
-	{ .name = "net-host-access",
-	  .key = KEY_HOST_ACCESS,
-	  .arg = "lan|loopback",
-	  .doc = "let the VM reach this host: what listens on its LAN address, or loopback too" },
-	{ .name = "net-pcap",
-	  .key = KEY_PCAP,
-	  .arg = "FILE",
-	  .doc = "write what passes the VM's port to FILE (pcapng)" },
+	  .doc = "native vmnet network in this process (the default; options of it imply it)" },
 	{ .name = "net-bridged", .key = KEY_BRIDGED, .arg = "IF", .doc = "not available yet" },
 	{ .name = "net-softnet", .key = KEY_SOFTNET, .doc = "not available yet" },
 	{ .name = "net-host", .key = KEY_HOST, .doc = "not available yet" },
@@ -77,47 +53,14 @@ static const struct argp_option options_table[] = {
 	{ 0 },
 };
 
-static void parse_host_access(struct argp_state *state, const char *argument,
-			      struct run_options *options)
-{
-	if (strcmp(argument, "lan") == 0)
-		options->host_access = VMNET_HOST_ACCESS_LAN;
-	else if (strcmp(argument, "loopback") == 0)
-		options->host_access = VMNET_HOST_ACCESS_LOOPBACK;
-	else
-		argp_error(state,
-			   "invalid value \"%s\" for --net-host-access: expected lan or loopback",
-			   argument);
-}
-
-static error_t parse_network(int key, char *argument, struct argp_state *state)
+static error_t parse_network(int key, struct argp_state *state)
 {
 	struct run_parser *parser = state->input;
 	struct run_options *options = &parser->options;
-	struct error err;
 
 	switch (key) {
 	case KEY_VMNET:
 		parser->networks |= NETWORK_VMNET;
-		return 0;
-	case KEY_EXPOSE:
-		parser->networks |= NETWORK_VMNET;
-		if (!forward_specs_parse(&options->forwards, argument, &err))
-			argp_error(state, "%s", err.text);
-		return 0;
-	case KEY_SUBNET:
-		parser->networks |= NETWORK_VMNET;
-		if (!subnet_spec_parse(argument, &options->subnet, &err))
-			argp_error(state, "%s", err.text);
-		options->has_subnet = true;
-		return 0;
-	case KEY_HOST_ACCESS:
-		parse_host_access(state, argument, options);
-		return 0;
-	case KEY_PCAP:
-		if (!argument[0])
-			argp_error(state, "--net-pcap needs the name of a file");
-		options->capture_path = argument;
 		return 0;
 	case KEY_BRIDGED:
 		parser->networks |= NETWORK_BRIDGED;
@@ -142,6 +85,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	struct run_options *options = &parser->options;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &options->network;
+		return 0;
 	case KEY_NO_GRAPHICS:
 		return 0;
 	case KEY_SERIAL:
@@ -161,20 +107,27 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!options->name)
 			argp_error(state, "the VM's NAME is missing");
+		if (options->network.is_vmnet)
+			parser->networks |= NETWORK_VMNET;
 		if (__builtin_popcount(parser->networks) > 1)
 			argp_error(state,
 				   "--net-bridged, --net-softnet, --net-host and --net-vmnet "
 				   "are mutually exclusive");
 		return 0;
 	default:
-		return parse_network(key, argument, state);
+		return parse_network(key, state);
 	}
 }
 
 void run_options_parse(int argc, char **argv, struct run_options *ret_options)
 {
+	static const struct argp_child children[] = {
+		{ .argp = &network_options_argp, .group = 1 },
+		{ 0 },
+	};
 	static const struct argp argp = {
 		.options = options_table,
+		.children = children,
 		.parser = parse,
 		.args_doc = "NAME",
 		.doc = "Runs the VM NAME until it stops. Ctrl-C stops it.\v"
@@ -193,5 +146,5 @@ void run_options_parse(int argc, char **argv, struct run_options *ret_options)
 
 void run_options_done(struct run_options *options)
 {
-	forward_specs_done(&options->forwards);
+	network_options_done(&options->network);
 }

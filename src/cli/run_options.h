@@ -3,19 +3,13 @@
 
 #include <stdbool.h>
 
-#include "base/addr.h"
 #include "base/compiler.h"
-#include "cli/forward_spec.h"
+#include "cli/network_options.h"
 #include "vm/accel.h"
-#include "vmnet/vmnet.h"
 
 struct run_options {
 	const char *name;
-	struct forward_specs forwards;
-	bool has_subnet;
-	struct ip_prefix subnet;
-	vmnet_host_access_t host_access;
-	const char *capture_path;  /* NULL = none */
+	struct network_options network;
 	const char *not_available; /* a network option that is recognised, no more; NULL = none */
 	bool serial;
 	enum accel accel;

@@ -1,0 +1,86 @@
+#include "cli/network_options.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "cli/subnet_spec.h"
+
+/* Away from those of the commands, which begin at 256. */
+enum {
+	KEY_EXPOSE = 512,
+	KEY_SUBNET,
+	KEY_HOST_ACCESS,
+	KEY_PCAP,
+};
+
+static const struct argp_option options_table[] = {
+	{ .name = "net-vmnet-expose",
+	  .key = KEY_EXPOSE,
+	  .arg = "SPECS",
+	  .doc = "forward ports of the host to the guest, SPEC[,SPEC...]; SPEC is "
+		 "[HOST_ADDRESS:]EXTERNAL[-END]:INTERNAL[-END][/tcp|udp]; EXTERNAL 0 takes a free "
+		 "port" },
+	{ .name = "net-vmnet-subnet",
+	  .key = KEY_SUBNET,
+	  .arg = "CIDR",
+	  .doc = "this subnet instead of an automatic one: inside RFC 1918, /8 to /30" },
+	{ .name = "net-host-access",
+	  .key = KEY_HOST_ACCESS,
+	  .arg = "lan|loopback",
+	  .doc = "let the guest reach this host: what listens on its LAN address, or loopback too" },
+	{ .name = "net-pcap",
+	  .key = KEY_PCAP,
+	  .arg = "FILE",
+	  .doc = "write what passes the guest's port to FILE (pcapng)" },
+	{ 0 },
+};
+
+static void parse_host_access(struct argp_state *state, const char *argument,
+			      struct network_options *options)
+{
+	if (strcmp(argument, "lan") == 0)
+		options->host_access = VMNET_HOST_ACCESS_LAN;
+	else if (strcmp(argument, "loopback") == 0)
+		options->host_access = VMNET_HOST_ACCESS_LOOPBACK;
+	else
+		argp_error(state,
+			   "invalid value \"%s\" for --net-host-access: expected lan or loopback",
+			   argument);
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	struct network_options *options = state->input;
+	struct error err;
+
+	switch (key) {
+	case KEY_EXPOSE:
+		options->is_vmnet = true;
+		if (!forward_specs_parse(&options->forwards, argument, &err))
+			argp_error(state, "%s", err.text);
+		return 0;
+	case KEY_SUBNET:
+		options->is_vmnet = true;
+		if (!subnet_spec_parse(argument, &options->subnet, &err))
+			argp_error(state, "%s", err.text);
+		options->has_subnet = true;
+		return 0;
+	case KEY_HOST_ACCESS:
+		parse_host_access(state, argument, options);
+		return 0;
+	case KEY_PCAP:
+		if (!argument[0])
+			argp_error(state, "--net-pcap needs the name of a file");
+		options->capture_path = argument;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp network_options_argp = { .options = options_table, .parser = parse };
+
+void network_options_done(struct network_options *options)
+{
+	forward_specs_done(&options->forwards);
+}

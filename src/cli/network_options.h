@@ -1,0 +1,24 @@
+#pragma once
+/* The options that say what a guest's network is like: those of every command that makes one. */
+
+#include <argp.h>
+#include <stdbool.h>
+
+#include "base/addr.h"
+#include "cli/forward_spec.h"
+#include "vmnet/vmnet.h"
+
+struct network_options {
+	struct forward_specs forwards;
+	bool has_subnet;
+	struct ip_prefix subnet;
+	vmnet_host_access_t host_access;
+	const char *capture_path; /* NULL = none */
+	bool is_vmnet;		  /* an option was given that means this kind of network */
+};
+
+/* A child of a command's parser; its input is a struct network_options, all zero. Ends the program
+ * with 64 on a usage error. */
+extern const struct argp network_options_argp;
+
+void network_options_done(struct network_options *options);
