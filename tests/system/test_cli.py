@@ -17,7 +17,7 @@ import pytest
 from lab.tartlet import FACT, FORWARD, children, wait_gone
 
 FAKE_QEMU = pathlib.Path(__file__).resolve().parent / "lab" / "fake_qemu.py"
-COMMANDS = ["create", "run", "ip", "list", "get", "stop", "delete", "forward"]
+COMMANDS = ["create", "run", "ip", "list", "get", "stop", "delete", "forward", "netns"]
 VERSION = re.compile(r"^tartlet \d+\.\d+\.\d+\n$")
 
 
@@ -151,6 +151,9 @@ def test_help_of_a_command(cli, command):
     ["list", "x"], ["list", "--format", "yaml"], ["list", "--source", "oci"], ["get", "x", "-f", "xml"],
     ["get", "x", "y"], ["stop", "x", "-t", "x"], ["stop", "x", "y"],
     ["forward", "add", "x", ""], ["forward", "add", "x", "1"], ["forward", "remove", "x", "0:1"],
+    ["netns"], ["netns", "--mtu", "575", "true"], ["netns", "--mtu", "65521", "true"],
+    ["netns", "--ifname", "0123456789abcdef", "true"], ["netns", "--netns", "1", "true"],
+    ["netns", "--nonsense", "true"], ["netns", "--net-vmnet", "true"],
 ])
 def test_usage_errors(cli, argv):
     said = cli.refused(*argv)

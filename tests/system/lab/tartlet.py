@@ -28,7 +28,8 @@ STOP_SECONDS = 20
 
 
 class Tartlet:
-    """tartlet with a TARTLET_HOME of its own, run in a namespace as root or as PERSON."""
+    """tartlet with a TARTLET_HOME of its own, run in a namespace as root or as PERSON. `wrapper` is
+    what runs it, still as root (lab/tun.py)."""
 
     def __init__(self, program, namespace, home, runtime, person=None):
         self.program = program
@@ -40,13 +41,14 @@ class Tartlet:
             "HOME": str(person.home if person else home),
         }
         self.running = []
+        self.wrapper = []
 
     def argv(self, *argv):
         argv = [str(self.program), *map(str, argv)]
         if self.person:
             argv = ["setpriv", f"--reuid={self.person.uid}", f"--regid={self.person.gid}",
                     "--clear-groups", "--no-new-privs", *argv]
-        return self.namespace.argv(*argv)
+        return self.namespace.argv(*self.wrapper, *argv)
 
     def command(self, *argv, expect=0, timeout=40):
         """Runs a command to its end and holds it to its exit code (None: any)."""
