@@ -52,6 +52,19 @@ bool budget_take(struct budget *budget, uint32_t port)
 	return true;
 }
 
+uint32_t budget_richest(const struct budget *budget, uint32_t port)
+{
+	uint32_t richest = port;
+
+	if (port >= budget->port_capacity || budget->port_used[port] >= budget_share(budget, port))
+		return port;
+	for (uint32_t i = 0; i < budget->port_capacity; i++) {
+		if (budget->port_used[i] > budget->port_used[richest])
+			richest = i;
+	}
+	return richest;
+}
+
 void budget_give(struct budget *budget, uint32_t port)
 {
 	assert(budget->used > 0);

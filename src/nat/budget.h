@@ -33,3 +33,9 @@ void budget_keep_back(struct budget *budget);
  * (FRAME_PORT_NONE: a forward's client before the guest answered) count for the network only. */
 bool budget_take(struct budget *budget, uint32_t port) MUST_USE;
 void budget_give(struct budget *budget, uint32_t port);
+/*
+ * Who should give way where `port` was refused: the port that holds the most, which is `port` itself
+ * where it has its share or nobody has more. One pass over the ports: for what is rare or costs a
+ * system call anyway.
+ */
+uint32_t budget_richest(const struct budget *budget, uint32_t port);

@@ -71,16 +71,22 @@ struct tcp_flow *tcp_half_open_oldest(struct tcp_table *table, uint32_t port)
 	return node ? container_of(node, struct tcp_flow, port_node) : NULL;
 }
 
-/* Black-holed connections must not use up what new ones need. */
+/* Black-holed connections must not use up what new ones need: first those of the port itself, then
+ * those of the port that has the most flows. */
 static bool take_budget(struct tcp_table *table, uint32_t port)
 {
 	struct budget *budget = &table->nat->budget;
+	uint32_t from = port;
 	struct tcp_flow *oldest;
 
 	if (budget_take(budget, port))
 		return true;
-	oldest = tcp_half_open_oldest(table, port);
-	if (!oldest || oldest->charged_port != port)
+	oldest = tcp_half_open_oldest(table, from);
+	if (!oldest) {
+		from = budget_richest(budget, port);
+		oldest = tcp_half_open_oldest(table, from);
+	}
+	if (!oldest || oldest->charged_port != from)
 		return false;
 	nat_drop(table->nat, DROP_HALF_OPEN_LIMIT);
 	tcp_end_silent(oldest);
@@ -203,20 +209,18 @@ bool tcp_flow_begin_half_open(struct tcp_flow *flow)
 	struct tcp_table *table = flow->table;
 	struct budget *budget = &table->half_open_budget;
 
-	if (!budget_take(budget, flow->port)) {
-		struct tcp_flow *oldest = tcp_half_open_oldest(table, flow->port);
-		struct list *node = list_first(&table->half_open);
+	/* More than one only where a port is beyond the share it has now that others came, once: what
+	 * goes here was paid for by a SYN each. */
+	while (!budget_take(budget, flow->port)) {
+		struct tcp_flow *oldest =
+			tcp_half_open_oldest(table, budget_richest(budget, flow->port));
 
-		if (!oldest && node)
-			oldest = container_of(node, struct tcp_flow, age_node);
 		nat_drop(table->nat, DROP_HALF_OPEN_LIMIT);
-		if (oldest)
-			tcp_end_silent(oldest);
-		if (!budget_take(budget, flow->port))
+		if (!oldest)
 			return false;
+		tcp_end_silent(oldest);
 	}
 	flow->is_half_open = true;
-	list_append(&table->half_open, &flow->age_node);
 	list_append(port_list(table, flow->port), &flow->port_node);
 	return true;
 }
@@ -227,7 +231,6 @@ void tcp_flow_end_half_open(struct tcp_flow *flow)
 		return;
 	flow->is_half_open = false;
 	budget_give(&flow->table->half_open_budget, flow->port);
-	list_remove(&flow->age_node);
 	list_remove(&flow->port_node);
 }
 

@@ -67,7 +67,7 @@ struct tcp_flow {
 	struct host_socket socket;
 	struct list work_node;	 /* table->work */
 	struct list wait_node;	 /* table->parked or table->starved */
-	struct list age_node;	 /* table->half_open or table->time_wait */
+	struct list age_node;	 /* table->time_wait */
 	struct list port_node;	 /* half open: the list of its port */
 	struct timer retransmit; /* also probes of a closed window */
 	struct timer idle;	 /* keepalive, and the end of phases that must not last */
@@ -141,7 +141,6 @@ struct tcp_table {
 	struct index index;
 	struct tcp_pool pool;
 	struct budget half_open_budget;
-	struct list half_open;	     /* oldest first */
 	struct list *half_open_port; /* [port_capacity + 1], oldest first */
 	struct list time_wait;	     /* oldest first */
 	uint32_t time_wait_count;
@@ -205,10 +204,11 @@ void tcp_flow_give_budget(struct tcp_flow *flow);
 /* The guest was heard by this port. */
 void tcp_flow_set_port(struct tcp_flow *flow, uint32_t port);
 
-/* False and a counted drop when neither the limit nor an older flow leaves room. */
+/* Older ones give way, of the port that holds the most. False and a counted drop when there is no
+ * room whatever goes. */
 bool tcp_flow_begin_half_open(struct tcp_flow *flow) MUST_USE;
 void tcp_flow_end_half_open(struct tcp_flow *flow);
-/* The oldest half-open flow of that port, or of any; NULL when there is none. */
+/* The oldest half-open flow of that port; NULL when there is none. */
 struct tcp_flow *tcp_half_open_oldest(struct tcp_table *table, uint32_t port);
 
 /* Where the flow's backlog gets its bytes. */

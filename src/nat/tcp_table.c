@@ -70,7 +70,6 @@ int tcp_table_new(struct nat *nat, struct tcp_table **ret_table)
 							   ? config->flow_capacity
 							   : TCP_TIME_WAIT_MAX);
 	table->first_free = INDEX_NONE;
-	list_init(&table->half_open);
 	list_init(&table->time_wait);
 	list_init(&table->work);
 	list_init(&table->parked);
@@ -91,8 +90,10 @@ int tcp_table_new(struct nat *nat, struct tcp_table **ret_table)
 	if (rc == 0)
 		rc = budget_init(&table->half_open_budget, config->half_open_capacity,
 				 config->port_capacity);
-	if (rc == 0)
+	if (rc == 0) {
+		budget_keep_back(&table->half_open_budget);
 		rc = timers_reserve(timers, timers->capacity + TIMERS_PER_FLOW * table->capacity);
+	}
 	if (rc < 0) {
 		tcp_table_free(table);
 		return rc;

@@ -119,6 +119,70 @@ static void test_black_holed_syns(void **state)
 	rig_free(rig);
 }
 
+/* As if they came from another port of the network. */
+static void neighbour_floods(struct rig *rig, uint16_t first_port, uint16_t count)
+{
+	uint32_t own = rig->guest_port;
+
+	rig->guest_port = 0;
+	for (uint16_t i = 0; i < count; i++)
+		send_syn(rig, (uint16_t)(first_port + i), BLACK_HOLE);
+	rig_time_run(&rig->time, NS_PER_MS);
+	rig->guest_port = own;
+}
+
+/* A neighbour fills the table with SYNs into nowhere, and goes on: a guest's connections, many at a
+ * time, are opened by their first SYN. */
+static void test_black_holed_syns_of_a_neighbour(void **state)
+{
+	enum {
+		AT_ONCE = 60
+	};
+	static const uint32_t capacities[] = { 64, 1024 };
+	struct rig_tcp *tcps = calloc(AT_ONCE, sizeof(*tcps));
+
+	(void)state;
+	assert_non_null(tcps);
+	for (size_t i = 0; i < ARRAY_COUNT(capacities); i++) {
+		struct rig_config config = plain;
+		struct rig_server good = {
+			.at = rig_endpoint(RIG_ADDR_SERVER, 80),
+			.delay_ns = 20 * NS_PER_MS,
+			.plan.app = { .expect_size = RIG_NEVER },
+		};
+		struct rig_server hole = {
+			.at = rig_endpoint(BLACK_HOLE, 80),
+			.answer = RIG_ANSWER_SILENCE,
+		};
+		struct rig_tcp_options options = { .mss = 1460, .window_scale = 7 };
+		struct rig_app_plan plan = { .expect_size = RIG_NEVER };
+		uint16_t count =
+			capacities[i] < 2 * AT_ONCE ? (uint16_t)capacities[i] / 2 : AT_ONCE;
+
+		config.flow_capacity = 8192;
+		config.half_open_capacity = capacities[i];
+		struct rig *rig = rig_new(&config);
+		rig_host_add_server(&rig->host, &good);
+		rig_host_add_server(&rig->host, &hole);
+		neighbour_floods(rig, 10000, 4000);
+		for (uint16_t k = 0; k < count; k++) {
+			struct ip_endpoint own = rig_guest_endpoint(rig, (uint16_t)(30000 + k));
+
+			rig_tcp_connect(&tcps[k], &rig->guest, &own, &good.at, &options, &plan);
+		}
+		rig_time_run(&rig->time, NS_PER_MS);
+		neighbour_floods(rig, 20000, 4000);
+		rig_time_run(&rig->time, NS_PER_S);
+		for (uint16_t k = 0; k < count; k++) {
+			assert_true(tcps[k].connected_ns != 0);
+			assert_true(tcps[k].connected_ns - tcps[k].opened_ns < 40 * NS_PER_MS);
+			rig_tcp_done(&tcps[k]);
+		}
+		rig_free(rig);
+	}
+	free(tcps);
+}
+
 /* The same, where the flows are few: established ones are not thrown out for half-open ones. */
 static void test_flood_spares_established(void **state)
 {
@@ -297,6 +361,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_black_holed_syns),
+		cmocka_unit_test(test_black_holed_syns_of_a_neighbour),
 		cmocka_unit_test(test_flood_spares_established),
 		cmocka_unit_test(test_log_flood),
 		cmocka_unit_test(test_port_zero),

@@ -90,6 +90,7 @@ struct fixture {
 	size_t payload_used;
 	struct ip_endpoint guest;
 	struct ip_endpoint remote;
+	uint32_t port;	   /* the bridge port that the guest's segments come by */
 	uint32_t sequence; /* the guest's next one */
 	uint32_t acknowledgement;
 	uint8_t scale; /* of our windows, as the guest was told */
@@ -472,6 +473,7 @@ static inline void fixture_new(struct fixture_options options)
 	fixture->clock.now_ns = fixture_now;
 	fixture->now_ns = 1000 * NS_PER_S;
 	fixture->room = SIZE_MAX;
+	fixture->port = FIXTURE_PORT;
 	fixture->dns.open = fake_dns_open;
 	fixture->guest = (struct ip_endpoint){ ip_addr_from_v4(0x0a000002), 40000 };
 	fixture->remote = (struct ip_endpoint){ ip_addr_from_v4(0x5db8d822), 80 };
@@ -567,7 +569,7 @@ static inline void guest_push(const struct tcp_header *header, const void *paylo
 	bytes[frame->packet.l4_offset + TCP_CHECKSUM_OFFSET + 1] = (uint8_t)sum;
 	if (corrupt)
 		bytes[whole - 1] ^= 0x40;
-	assert_true(frame_from_bytes(frame, bytes, whole, FIXTURE_PORT, &reason));
+	assert_true(frame_from_bytes(frame, bytes, whole, fixture->port, &reason));
 	frame_sink_push(nat_guest_side(fixture->nat), frame);
 	free(frame);
 	free(bytes);

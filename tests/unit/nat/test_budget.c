@@ -86,6 +86,28 @@ static void something_is_kept_for_newcomers(void **state)
 	assert_int_equal(budget.used, budget.capacity);
 }
 
+static void who_has_most_gives_way(void **state)
+{
+	(void)state;
+	assert_int_equal(budget_init(&budget, 1000, 4), 0);
+	assert_int_equal(budget_richest(&budget, 2), 2);
+	assert_int_equal(fill(0), 1000);
+	assert_int_equal(budget_richest(&budget, 0), 0);
+	assert_int_equal(budget_richest(&budget, 2), 0);
+	assert_int_equal(budget_richest(&budget, NO_PORT), NO_PORT);
+	for (int i = 0; i < 600; i++)
+		budget_give(&budget, 0);
+	assert_int_equal(fill(1), 500);
+	/* It has its share, however much another has. */
+	assert_int_equal(budget_richest(&budget, 1), 1);
+	assert_int_equal(budget_richest(&budget, 0), 1);
+	for (int i = 0; i < 100; i++)
+		budget_give(&budget, 1);
+	/* The same: nobody has to give. */
+	assert_int_equal(budget_richest(&budget, 0), 0);
+	assert_int_equal(budget_richest(&budget, 1), 1);
+}
+
 static void small_table_keeps_nothing_back(void **state)
 {
 	(void)state;
@@ -162,6 +184,7 @@ int main(void)
 		TEST(small_share_is_raised),	      TEST(something_is_kept_for_newcomers),
 		TEST(small_table_keeps_nothing_back), TEST(no_port_counts_for_the_network),
 		TEST(empty_budget_gives_nothing),     TEST(sums_hold_in_any_order),
+		TEST(who_has_most_gives_way),
 	};
 
 	return cmocka_run_group_tests_name("budget", tests, NULL, NULL);
