@@ -36,6 +36,7 @@ struct session {
 	struct host_socket resolver;
 	struct timer timer;
 	enum session_state state;
+	uint32_t port;	    /* the guest's */
 	uint64_t active_ns; /* when the wait for the guest began */
 	uint64_t query_ns;  /* when the query was complete */
 	uint32_t asked;	    /* resolvers, for this query */
@@ -403,30 +404,93 @@ static void session_timer(struct timer *timer, uint64_t now_ns)
 	session_run(session);
 }
 
-/* A free one, else the one that has been idle the longest, if any is idle. */
-static struct session *session_choose(struct dns_stream *stream)
+static uint32_t sessions_of(const struct dns_stream *stream, uint32_t port)
 {
+	uint32_t held = 0;
+
+	for (size_t i = 0; i < DNS_STREAM_SESSIONS; i++)
+		held += stream->sessions[i].state != SESSION_FREE &&
+			stream->sessions[i].port == port;
+	return held;
+}
+
+/* What each port may have that has sessions or, as this one, asks for its first. */
+static uint32_t share_of_ports(const struct dns_stream *stream, uint32_t asking)
+{
+	uint32_t ports = sessions_of(stream, asking) == 0 ? 1 : 0;
+	uint32_t share;
+
+	for (size_t i = 0; i < DNS_STREAM_SESSIONS; i++) {
+		bool is_first = stream->sessions[i].state != SESSION_FREE;
+
+		for (size_t j = 0; j < i && is_first; j++)
+			is_first = stream->sessions[j].state == SESSION_FREE ||
+				   stream->sessions[j].port != stream->sessions[i].port;
+		ports += is_first ? 1 : 0;
+	}
+	share = DNS_STREAM_SESSIONS / ports;
+	return share > 0 ? share : 1;
+}
+
+/* Between two queries, and since before this batch: what was just opened has not been heard yet. */
+static bool session_is_idle(const struct session *session)
+{
+	return session->state == SESSION_READ && session->in_size == 0 &&
+	       session->active_ns < now_of(session);
+}
+
+/* Idle ones first, then those that have been at it for the longest. */
+static bool gives_way_before(const struct session *session, const struct session *other)
+{
+	bool is_idle = session_is_idle(session);
+
+	if (!other || is_idle != session_is_idle(other))
+		return !other || is_idle;
+	return session->active_ns < other->active_ns;
+}
+
+/* All are in use: which one ends for a session of that port, if any? */
+static struct session *session_that_gives_way(struct dns_stream *stream, uint32_t port)
+{
+	uint32_t share = share_of_ports(stream, port);
+	bool has_share = sessions_of(stream, port) >= share;
+	struct session *borrowed = NULL;
 	struct session *idle = NULL;
 
 	for (size_t i = 0; i < DNS_STREAM_SESSIONS; i++) {
 		struct session *session = &stream->sessions[i];
 
-		if (session->state == SESSION_FREE)
-			return session;
-		if (session->state == SESSION_READ && session->in_size == 0 &&
-		    session->active_ns < now_of(session) &&
-		    (!idle || session->active_ns < idle->active_ns))
+		if (has_share && session->port != port)
+			continue;
+		if (session_is_idle(session) && gives_way_before(session, idle))
 			idle = session;
+		if (!has_share && sessions_of(stream, session->port) > share &&
+		    gives_way_before(session, borrowed))
+			borrowed = session;
 	}
-	if (idle)
-		session_close(idle);
-	return idle;
+	/* Nobody has borrowed where the ports are more than the sessions. */
+	return borrowed ? borrowed : idle;
 }
 
-static int session_open(struct host_stream_service *service, struct host_socket *flow_side)
+static struct session *session_choose(struct dns_stream *stream, uint32_t port)
+{
+	struct session *chosen;
+
+	for (size_t i = 0; i < DNS_STREAM_SESSIONS; i++) {
+		if (stream->sessions[i].state == SESSION_FREE)
+			return &stream->sessions[i];
+	}
+	chosen = session_that_gives_way(stream, port);
+	if (chosen)
+		session_close(chosen);
+	return chosen;
+}
+
+static int session_open(struct host_stream_service *service, struct host_socket *flow_side,
+			uint32_t port)
 {
 	struct dns_stream *stream = container_of(service, struct dns_stream, service);
-	struct session *session = session_choose(stream);
+	struct session *session = session_choose(stream, port);
 	int rc;
 
 	if (!session) {
@@ -440,6 +504,7 @@ static int session_open(struct host_stream_service *service, struct host_socket 
 		return rc;
 	session->in_size = 0;
 	session->query_size = 0;
+	session->port = port;
 	session->state = SESSION_READ;
 	set_idle_timer(session);
 	return 0;
@@ -448,6 +513,16 @@ static int session_open(struct host_stream_service *service, struct host_socket 
 struct host_stream_service *dns_stream_service(struct dns_stream *stream)
 {
 	return &stream->service;
+}
+
+void dns_stream_port_gone(struct dns_stream *stream, uint32_t port)
+{
+	for (size_t i = 0; i < DNS_STREAM_SESSIONS; i++) {
+		struct session *session = &stream->sessions[i];
+
+		if (session->state != SESSION_FREE && session->port == port)
+			session_close(session);
+	}
 }
 
 int dns_stream_new(struct gateway *gateway, struct dns_stream **ret_stream)

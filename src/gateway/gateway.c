@@ -435,6 +435,8 @@ void gateway_port_gone(struct gateway *gateway, uint32_t port)
 	reassembly_port_gone(gateway->reassembly, port);
 	if (gateway->dns)
 		dns_forwarder_port_gone(gateway->dns, port);
+	if (gateway->stream)
+		dns_stream_port_gone(gateway->stream, port);
 }
 
 /* A lease that runs, or a reserved address that its holder was heard to use without asking. */

@@ -68,10 +68,11 @@ struct host_icmp_error {
 /*
  * A service of our own that a guest reaches by TCP as if it were an outside host (DNS over TCP on
  * the gateway). open() connects `flow_side` (the flow's socket, not yet open) to a new session of
- * the service by host_stream_pair(); 0 or negative errno.
+ * the service by host_stream_pair(), on the account of the guest's bridge port; 0 or negative errno.
  */
 struct host_stream_service {
-	int (*open)(struct host_stream_service *service, struct host_socket *flow_side);
+	int (*open)(struct host_stream_service *service, struct host_socket *flow_side,
+		    uint32_t port);
 };
 
 /* All int results: 0 or negative errno. All sockets become non-blocking and close-on-exec and are

@@ -218,7 +218,8 @@ void tcp_open_from_guest(struct nat *nat, struct frame *frame, const struct tcp_
 	tcp_open_take_syn(flow, header);
 	flow->own_service = is_dns;
 	if (is_dns) {
-		rc = nat->context.dns_stream->open(nat->context.dns_stream, &flow->socket);
+		rc = nat->context.dns_stream->open(nat->context.dns_stream, &flow->socket,
+						   frame->port);
 		if (rc < 0)
 			connect_failed(flow, rc);
 		else

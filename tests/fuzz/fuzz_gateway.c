@@ -220,7 +220,7 @@ static void answer(struct rig *rig, uint8_t argument, const uint8_t *data, size_
 		fake_host_deliver(&rig->host, fd, &remote, bytes, size);
 }
 
-static void open_stream(struct rig *rig, const uint8_t *bytes, size_t size)
+static void open_stream(struct rig *rig, uint32_t port, const uint8_t *bytes, size_t size)
 {
 	struct host_stream_service *service = gateway_dns_stream(rig->gateway);
 	struct host_socket *flow = &rig->flows[rig->flow_count % FLOWS_MAX];
@@ -230,7 +230,7 @@ static void open_stream(struct rig *rig, const uint8_t *bytes, size_t size)
 		host_call(&rig->host.host, close, flow);
 	host_socket_init(flow, flow_ready);
 	rig->flow_count++;
-	if (service->open(service, flow) < 0)
+	if (service->open(service, flow, port) < 0)
 		return;
 	session = rig->host.sockets[flow->fd].peer;
 	if (size <= FAKE_STREAM_SIZE)
@@ -260,7 +260,7 @@ static void run_step(struct rig *rig, uint8_t kind, uint8_t argument, const uint
 		answer(rig, argument, bytes, size);
 		break;
 	case 4:
-		open_stream(rig, bytes, size);
+		open_stream(rig, argument % 4, bytes, size);
 		break;
 	default:
 		send_fragment(rig, argument, bytes, size);

@@ -27,16 +27,26 @@ static void flow_ready(struct host_socket *socket, uint32_t events)
 	container_of(socket, struct flow, socket)->ready++;
 }
 
-/* Returns the number of the session's end. */
-static int open_flow(struct fixture *fixture, struct flow *flow)
+static int try_open(struct fixture *fixture, struct flow *flow, uint32_t port)
 {
 	struct host_stream_service *service = gateway_dns_stream(fixture->gateway);
 
 	assert_non_null(service);
 	host_socket_init(&flow->socket, flow_ready);
 	flow->ready = 0;
-	assert_int_equal(service->open(service, &flow->socket), 0);
+	return service->open(service, &flow->socket, port);
+}
+
+/* Returns the number of the session's end. */
+static int open_flow_of(struct fixture *fixture, struct flow *flow, uint32_t port)
+{
+	assert_int_equal(try_open(fixture, flow, port), 0);
 	return fixture->host.sockets[flow->socket.fd].peer;
+}
+
+static int open_flow(struct fixture *fixture, struct flow *flow)
+{
+	return open_flow_of(fixture, flow, 0);
 }
 
 static void close_flow(struct fixture *fixture, struct flow *flow)
@@ -310,15 +320,13 @@ static void idle_sessions_end(void **state)
 static void sessions_are_bounded(void **state)
 {
 	struct fixture *fixture = *state;
-	struct host_stream_service *service = gateway_dns_stream(fixture->gateway);
 	struct flow flows[DNS_STREAM_SESSIONS];
 	struct flow late;
 	int sessions[DNS_STREAM_SESSIONS];
 
 	for (size_t i = 0; i < DNS_STREAM_SESSIONS; i++)
 		sessions[i] = open_flow(fixture, &flows[i]);
-	host_socket_init(&late.socket, flow_ready);
-	assert_int_equal(service->open(service, &late.socket), -EBUSY);
+	assert_int_equal(try_open(fixture, &late, 0), -EBUSY);
 	assert_int_equal(late.socket.fd, -1);
 	assert_int_equal(fixture->drops.count[DROP_DNS_LIMIT], 1);
 	/* A session that waits for nothing makes room; those at work stay. */
@@ -333,6 +341,134 @@ static void sessions_are_bounded(void **state)
 	for (size_t i = 0; i < DNS_STREAM_SESSIONS; i++)
 		close_flow(fixture, &flows[i]);
 	close_flow(fixture, &late);
+	assert_int_equal(fake_host_open_now(&fixture->host), 0);
+}
+
+/* Opens sessions of a port that wait for a resolver. */
+static void open_working(struct fixture *fixture, struct flow *flows, size_t count, uint32_t port)
+{
+	for (size_t i = 0; i < count; i++)
+		ask(fixture, open_flow_of(fixture, &flows[i], port), 1, "example.org");
+}
+
+static size_t count_open(const struct fixture *fixture, const struct flow *flows, size_t count)
+{
+	size_t open = 0;
+
+	for (size_t i = 0; i < count; i++)
+		open += fixture->host.sockets[flows[i].socket.fd].peer != -1;
+	return open;
+}
+
+static void close_flows(struct fixture *fixture, struct flow *flows, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		close_flow(fixture, &flows[i]);
+}
+
+/* One port took all, and works with all: another has its half at once, a third its third. */
+static void each_port_has_its_share(void **state)
+{
+	struct fixture *fixture = *state;
+	struct flow first[32];
+	struct flow second[16];
+	struct flow third[10];
+	struct flow late;
+
+	open_working(fixture, first, 32, 0);
+	fixture_advance(fixture, 100);
+	open_working(fixture, second, 16, 1);
+	assert_int_equal(count_open(fixture, first, 32), 16);
+	/* The oldest went. */
+	assert_int_equal(count_open(fixture, first, 16), 0);
+	assert_int_equal(try_open(fixture, &late, 1), -EBUSY);
+	assert_int_equal(try_open(fixture, &late, 0), -EBUSY);
+	fixture_advance(fixture, 100);
+	open_working(fixture, third, 10, 2);
+	assert_int_equal(try_open(fixture, &late, 2), -EBUSY);
+	/* Those who have no more than their share keep it, whoever asks. */
+	for (uint32_t port = 0; port < 3; port++)
+		assert_int_equal(try_open(fixture, &late, port), -EBUSY);
+	assert_true(count_open(fixture, first, 32) >= 10);
+	assert_true(count_open(fixture, second, 16) >= 10);
+	assert_int_equal(count_open(fixture, third, 10), 10);
+	fixture_advance(fixture, 6000);
+	close_flows(fixture, first, 32);
+	close_flows(fixture, second, 16);
+	close_flows(fixture, third, 10);
+	assert_int_equal(fake_host_open_now(&fixture->host), 0);
+}
+
+/* Of what is beyond a share, a session between two queries goes before one at work; within it, not
+ * even that goes. */
+static void idle_sessions_give_way_first(void **state)
+{
+	struct fixture *fixture = *state;
+	struct flow working[20];
+	struct flow idle[12];
+	struct flow other[17];
+
+	open_working(fixture, working, 20, 0);
+	for (size_t i = 0; i < 12; i++)
+		open_flow_of(fixture, &idle[i], 0);
+	fixture_advance(fixture, 100);
+	open_working(fixture, other, 12, 1);
+	assert_int_equal(count_open(fixture, working, 20), 20);
+	assert_int_equal(count_open(fixture, idle, 12), 0);
+	open_working(fixture, other + 12, 4, 1);
+	assert_int_equal(count_open(fixture, working, 20), 16);
+	fixture_advance(fixture, 6000); /* answered: idle now */
+	open_flow_of(fixture, &other[16], 1);
+	assert_int_equal(count_open(fixture, working, 20), 16);
+	assert_int_equal(count_open(fixture, other, 16), 15);
+	close_flows(fixture, working, 20);
+	close_flows(fixture, idle, 12);
+	close_flows(fixture, other, 17);
+}
+
+/* A port's first session takes the place of an idle one where all have no more than one. */
+static void more_ports_than_sessions(void **state)
+{
+	struct fixture *fixture = *state;
+	struct flow flows[DNS_STREAM_SESSIONS];
+	struct flow refused;
+	struct flow late[2];
+
+	for (uint32_t i = 0; i < DNS_STREAM_SESSIONS; i++) {
+		open_flow_of(fixture, &flows[i], i);
+		if (i == 3)
+			fixture_advance(fixture, 100);
+	}
+	open_flow_of(fixture, &late[0], 100);
+	assert_int_equal(count_open(fixture, flows, 1), 0);
+	for (uint32_t i = 1; i < DNS_STREAM_SESSIONS; i++)
+		ask(fixture, fixture->host.sockets[flows[i].socket.fd].peer, 1, "example.org");
+	fixture_advance(fixture, 100);
+	/* Its own idle one goes. */
+	open_flow_of(fixture, &late[1], 100);
+	assert_int_equal(count_open(fixture, late, 1), 0);
+	ask(fixture, fixture->host.sockets[late[1].socket.fd].peer, 1, "example.org");
+	assert_int_equal(try_open(fixture, &refused, 101), -EBUSY);
+	assert_int_equal(count_open(fixture, flows, DNS_STREAM_SESSIONS), DNS_STREAM_SESSIONS - 1);
+	fixture_advance(fixture, 6000);
+	close_flows(fixture, flows, DNS_STREAM_SESSIONS);
+	close_flows(fixture, late, 2);
+}
+
+static void sessions_end_with_their_port(void **state)
+{
+	struct fixture *fixture = *state;
+	struct flow flows[3];
+	struct flow other;
+
+	open_working(fixture, flows, 2, 4);
+	open_flow_of(fixture, &flows[2], 4);
+	open_flow_of(fixture, &other, 5);
+	gateway_port_gone(fixture->gateway, 4);
+	assert_int_equal(count_open(fixture, flows, 3), 0);
+	assert_int_equal(count_open(fixture, &other, 1), 1);
+	close_flows(fixture, flows, 3);
+	close_flow(fixture, &other);
 	assert_int_equal(fake_host_open_now(&fixture->host), 0);
 }
 
@@ -364,6 +500,10 @@ int main(void)
 		TEST(bad_bytes_end_the_session),
 		TEST(idle_sessions_end),
 		TEST(sessions_are_bounded),
+		TEST(each_port_has_its_share),
+		TEST(idle_sessions_give_way_first),
+		TEST(more_ports_than_sessions),
+		TEST(sessions_end_with_their_port),
 		TEST(a_guest_may_leave_while_we_ask),
 	};
 

@@ -320,9 +320,11 @@ static const struct host_ops fake_host_ops = {
 	.default_source = fake_default_source,
 };
 
-static inline int fake_dns_open(struct host_stream_service *service, struct host_socket *flow_side)
+static inline int fake_dns_open(struct host_stream_service *service, struct host_socket *flow_side,
+				uint32_t port)
 {
 	(void)service;
+	assert_int_equal(port, fixture->port);
 	fake_open(flow_side);
 	return 0;
 }
