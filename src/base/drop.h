@@ -42,6 +42,7 @@
 	X(BUFFER_LIMIT, "buffer_limit", "pool or queue of bytes is full")                          \
 	X(PORT_FULL, "port_full", "port's queue towards the guest is full")                        \
 	X(PORT_GONE, "port_gone", "port was detached")                                             \
+	X(GUEST_STALLED, "guest_stalled", "connection whose port took nothing for 10 minutes")     \
 	X(NO_NEIGHBOUR, "no_neighbour", "guest address has no known MAC")                          \
 	X(NO_FLOW, "no_flow", "segment belongs to no connection")                                  \
 	X(BAD_SEGMENT, "bad_segment", "TCP segment outside the window or invalid")                 \

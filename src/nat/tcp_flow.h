@@ -121,8 +121,9 @@ struct tcp_flow {
 	uint32_t recover; /* send_most when the fast recovery began */
 	uint8_t duplicates;
 	bool recovering;
-	uint8_t retries; /* of whatever the retransmit timer repeats */
-	uint8_t probes;	 /* keepalive probes without an answer */
+	uint8_t retries;      /* of whatever the retransmit timer repeats */
+	uint8_t probes;	      /* keepalive probes without an answer */
+	uint8_t stall_checks; /* so often the retransmit timer found the port full, in a row */
 	bool measuring;
 	uint32_t measured_sequence;
 	uint64_t measured_since_ns;

@@ -104,6 +104,8 @@ void tcp_timer_restart(
 void tcp_timer_ensure(struct tcp_flow *flow); /* starts it unless it runs */
 void tcp_timer_stop(struct tcp_flow *flow);
 void tcp_timer_guest_heard(struct tcp_flow *flow);
+/* The port that the flow was parked for has room again. */
+void tcp_timer_port_ready(struct tcp_flow *flow);
 void tcp_timer_idle_in(struct tcp_flow *flow, uint64_t delay_ns);
 void tcp_timer_forward_start(struct tcp_flow *flow);
 /* A segment sent now is acknowledged by `sequence`: measure how long that takes. */

@@ -3,7 +3,7 @@
  * segments. What holds a flow back, and what sets it going again:
  *
  *     the guest's window, congestion window    an acknowledgement; the probe timer
- *     the port's queue (table->parked)         tcp_port_ready()
+ *     the port's queue (table->parked)         tcp_port_ready(); after 10 minutes it ends the flow
  *     the pool of blocks (table->starved)      blocks that come back
  *     the host has no bytes (!readable)        an event of its socket
  */
@@ -178,8 +178,11 @@ enum tcp_send_result tcp_send_once(struct tcp_flow *flow)
 	if (usable < worth && in_flight(flow) > 0)
 		return held_by_window(flow);
 	size = frame_payload(flow, usable);
-	if (size == 0)
+	if (size == 0) {
+		/* A port that never moves again must not hold it for ever. */
+		tcp_timer_ensure(flow);
 		return wait_in(flow, &flow->table->parked);
+	}
 	return send_bytes(flow, size);
 }
 

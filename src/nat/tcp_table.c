@@ -128,6 +128,7 @@ void tcp_port_ready(struct nat *nat, uint32_t port)
 		if (flow->port != port)
 			continue;
 		list_remove(node);
+		tcp_timer_port_ready(flow);
 		tcp_flow_want_send(flow);
 	}
 }

@@ -2,12 +2,24 @@
  * Two timers per flow. `retransmit` repeats whatever the guest has not answered: SYN, data, FIN, or
  * the question whether its window is open again. `idle` ends what must not last, and asks a silent
  * guest whether it is still there.
+ *
+ * How long may a guest be silent? RFC 9293 3.8.3 (RFC 1122 4.2.3.5) has R2, after which a connection
+ * with something unacknowledged ends: 100 s at least, and 5 minutes as the user timeout that is the
+ * "global default" (3.9.1.1). A guest may be suspended while its VMM is snapshot, migrated or looked
+ * at, and must find everything as it was, so it is 10 minutes here in both of these cases:
+ *
+ *     its port has room: what is sent and gets no answer is repeated RETRIES_MAX times
+ *     its port is full, and the VMM takes nothing: repeating would only lose frames, so the flow is
+ *     parked until the port moves. Looking once a STALL_CHECK_NS counts how long: the time that the
+ *     whole host slept (the clock goes on) counts as one look.
  */
 #include "nat/tcp_internal.h"
 
 #define TIMEOUT_MIN_NS	     (200 * NS_PER_MS)
 #define TIMEOUT_MAX_NS	     (60 * NS_PER_S)
-#define RETRIES_MAX	     15
+#define RETRIES_MAX	     17 /* from 200 ms on, 10.7 minutes */
+#define STALL_CHECK_NS	     (30 * NS_PER_S)
+#define STALL_CHECKS_MAX     20
 #define SYN_ACK_RETRIES_MAX  5
 #define FORWARD_SYN_FIRST_NS (250 * NS_PER_MS)
 #define FORWARD_SYN_MOST_NS  NS_PER_S
@@ -49,6 +61,22 @@ static void data_expired(struct tcp_flow *flow)
 		(void)tcp_send_head(flow); /* it was in the window once */
 }
 
+/* Nothing is lost while the port's queue does not move: the guest stands still. */
+static void stalled(struct tcp_flow *flow)
+{
+	struct nat *nat = tcp_flow_nat(flow);
+
+	if (flow->stall_checks >= STALL_CHECKS_MAX) {
+		nat_drop(nat, DROP_GUEST_STALLED);
+		tcp_end_abort(flow);
+		return;
+	}
+	flow->stall_checks++;
+	list_remove(&flow->wait_node);
+	list_append(&flow->table->parked, &flow->wait_node);
+	timer_set(nat_timers(nat), &flow->retransmit, nat_now(nat) + STALL_CHECK_NS);
+}
+
 static void retransmit_expired(struct timer *timer, uint64_t now_ns)
 {
 	struct tcp_flow *flow = container_of(timer, struct tcp_flow, retransmit);
@@ -56,12 +84,12 @@ static void retransmit_expired(struct timer *timer, uint64_t now_ns)
 	bool is_syn_ack = flow->phase == TCP_PHASE_SYN_RECEIVED;
 
 	(void)now_ns;
-	/* Nothing is lost while the port's queue does not move: the guest stands still. */
 	if (flow->phase == TCP_PHASE_OPEN &&
 	    frame_sink_room(nat->context.to_guest, flow->port) == 0) {
-		tcp_timer_restart(flow);
+		stalled(flow);
 		return;
 	}
+	flow->stall_checks = 0;
 	if (flow->retries >= (is_syn_ack ? SYN_ACK_RETRIES_MAX : RETRIES_MAX)) {
 		tcp_end_abort(flow);
 		return;
@@ -150,9 +178,25 @@ void tcp_timer_idle_in(struct tcp_flow *flow, uint64_t delay_ns)
 	timer_set(nat_timers(nat), &flow->idle, nat_now(nat) + delay_ns);
 }
 
+/* Whatever waits for an answer does so from now on. */
+static void end_stall(struct tcp_flow *flow)
+{
+	if (flow->stall_checks == 0)
+		return;
+	flow->stall_checks = 0;
+	if (timer_is_set(&flow->retransmit))
+		tcp_timer_restart(flow);
+}
+
+void tcp_timer_port_ready(struct tcp_flow *flow)
+{
+	end_stall(flow);
+}
+
 void tcp_timer_guest_heard(struct tcp_flow *flow)
 {
 	flow->probes = 0;
+	end_stall(flow);
 	if (flow->phase == TCP_PHASE_OPEN)
 		tcp_timer_idle_in(flow, KEEPALIVE_AFTER_NS);
 }

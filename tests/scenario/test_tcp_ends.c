@@ -435,17 +435,100 @@ static void test_drain(void **state)
 	rig_one_done(&one);
 }
 
+static void suspend(struct rig_one *one, bool is_suspended)
+{
+	struct rig_link *links[] = { &one->rig->up, &one->rig->down };
+
+	for (size_t i = 0; i < ARRAY_COUNT(links); i++) {
+		if (is_suspended)
+			rig_link_freeze(links[i]);
+		else
+			rig_link_thaw(links[i]);
+	}
+}
+
+/* Bytes go both ways for some minutes, by a port that holds a few frames. */
+static void begin_long(struct rig_one *one, const struct rig_config *backlog)
+{
+	struct rig_config config = *backlog;
+
+	config.down.room = 20000;
+	rig_one_init(one, &config);
+	rig_one_sizes(one, 3000000, 3000000);
+	one->options.timeouts_max = 1000; /* its clock stands still, too */
+	one->guest.interval_ns = one->host.app.interval_ns = 10 * NS_PER_MS;
+	one->guest.send_chunk = one->host.app.send_chunk = 2000;
+	rig_one_connect(one);
+	assert_true(rig_one_is_open(one));
+	rig_time_run(&one->rig->time, 3 * NS_PER_S);
+}
+
+/* A VM that is suspended, for a minute or for ten, goes on as if nothing had been. */
+static void test_suspended(void **state)
+{
+	(void)state;
+	EACH_BACKLOG(config)
+	{
+		for (unsigned minutes = 1; minutes < 10; minutes += 2) {
+			struct rig_one one;
+
+			begin_long(&one, config);
+			suspend(&one, true);
+			rig_time_run(&one.rig->time, minutes * 60 * NS_PER_S);
+			assert_int_equal(rig_tcp_table(one.rig)->live, 1);
+			assert_true(one.tcp.app.heard < 3000000);
+			suspend(&one, false);
+			/* All of it within seconds: nobody waits for a timer that has backed off. */
+			assert_well(rig_one_finish(&one, 5 * NS_PER_S));
+			assert_int_equal(one.rig->drops.count[DROP_GUEST_STALLED], 0);
+			rig_one_done(&one);
+		}
+	}
+}
+
+/* Longer than that: the far end is told, everything is given back, and the guest hears of it. */
+static void test_suspended_for_too_long(void **state)
+{
+	(void)state;
+	EACH_BACKLOG(config)
+	{
+		struct rig_one one;
+
+		begin_long(&one, config);
+		suspend(&one, true);
+		rig_time_run(&one.rig->time, 12 * 60 * NS_PER_S);
+		assert_true(one.peer->app.heard_reset);
+		assert_well(rig_what_is_left(one.rig));
+		assert_int_equal(one.rig->drops.count[DROP_GUEST_STALLED], 1);
+		suspend(&one, false);
+		rig_time_run(&one.rig->time, NS_PER_S);
+		assert_int_equal(one.tcp.state, RIG_TCP_RESET);
+		assert_well(rig_what_is_left(one.rig));
+		rig_one_done(&one);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_reset_by_host),	   cmocka_unit_test(test_reset_by_guest),
-		cmocka_unit_test(test_reset_of_forward),   cmocka_unit_test(test_connect_answers),
-		cmocka_unit_test(test_lost_fin),	   cmocka_unit_test(test_fin_with_gap),
-		cmocka_unit_test(test_reset_behind_fin),   cmocka_unit_test(test_half_close),
-		cmocka_unit_test(test_simultaneous_close), cmocka_unit_test(test_reboot),
-		cmocka_unit_test(test_guest_away),	   cmocka_unit_test(test_idle_is_kept),
-		cmocka_unit_test(test_reboot_same_port),   cmocka_unit_test(test_port_gone),
-		cmocka_unit_test(test_port_reuse),	   cmocka_unit_test(test_drain),
+		cmocka_unit_test(test_reset_by_host),
+		cmocka_unit_test(test_reset_by_guest),
+		cmocka_unit_test(test_reset_of_forward),
+		cmocka_unit_test(test_connect_answers),
+		cmocka_unit_test(test_lost_fin),
+		cmocka_unit_test(test_fin_with_gap),
+		cmocka_unit_test(test_reset_behind_fin),
+		cmocka_unit_test(test_half_close),
+		cmocka_unit_test(test_simultaneous_close),
+		cmocka_unit_test(test_reboot),
+		cmocka_unit_test(test_guest_away),
+		cmocka_unit_test(test_idle_is_kept),
+		cmocka_unit_test(test_reboot_same_port),
+		cmocka_unit_test(test_port_gone),
+		cmocka_unit_test(test_port_reuse),
+		cmocka_unit_test(test_drain),
+		cmocka_unit_test(test_suspended),
+		cmocka_unit_test(test_suspended_for_too_long),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

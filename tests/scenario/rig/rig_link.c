@@ -41,6 +41,8 @@ static void rig_flying_arrived(struct timer *timer, uint64_t now_ns)
 	struct rig_link *link = flying->link;
 
 	(void)now_ns;
+	if (link->frozen)
+		return;
 	list_remove(&flying->node);
 	link->queued -= flying->size;
 	link->time->activity++;
@@ -104,6 +106,27 @@ void rig_link_push(struct rig_link *link, const uint8_t *bytes, size_t size)
 	rig_link_fly(link, bytes, size);
 	if (rig_link_chance(link, link->model.duplicate))
 		rig_link_fly(link, bytes, size);
+}
+
+void rig_link_freeze(struct rig_link *link)
+{
+	link->frozen = true;
+}
+
+void rig_link_thaw(struct rig_link *link)
+{
+	uint64_t arrival_ns = link->time->now_ns;
+
+	link->frozen = false;
+	list_for_each_safe(node, next, &link->flying)
+	{
+		struct rig_flying *flying = container_of(node, struct rig_flying, node);
+
+		if (!timer_is_set(&flying->timer))
+			timer_set(loop_timers(link->time->loop), &flying->timer, ++arrival_ns);
+	}
+	if (link->last_ns < arrival_ns)
+		link->last_ns = arrival_ns;
 }
 
 size_t rig_link_room(const struct rig_link *link)

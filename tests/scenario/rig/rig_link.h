@@ -38,6 +38,7 @@ struct rig_link {
 	size_t queued; /* bytes under way */
 	uint64_t last_ns;
 	uint64_t busy_ns; /* until when the wire is taken */
+	bool frozen;	  /* nobody takes what arrives: it stays under way */
 	uint64_t frames;
 	uint64_t lost;
 	uint64_t overflows; /* frames that came while there was no room */
@@ -48,5 +49,8 @@ void rig_link_init(struct rig_link *link, struct rig_time *time, struct random *
 void rig_link_done(struct rig_link *link);
 /* Copies the bytes. */
 void rig_link_push(struct rig_link *link, const uint8_t *bytes, size_t size);
+/* Its reader stands still, as a suspended VMM does; and goes on, with all that waits in its order. */
+void rig_link_freeze(struct rig_link *link);
+void rig_link_thaw(struct rig_link *link);
 /* SIZE_MAX without a limit. */
 size_t rig_link_room(const struct rig_link *link);
