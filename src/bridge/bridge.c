@@ -31,6 +31,7 @@ struct bridge_port {
 
 struct bridge {
 	struct bridge_config config;
+	struct loop *loop;
 	struct drop_counters *drops;
 	struct frame_sink gateway_side;
 	struct frame_sink *to_gateway;
@@ -119,7 +120,7 @@ static bool bridge_judge_source(struct bridge *bridge, const struct frame *frame
 		*ret_reason = DROP_BAD_SOURCE_MAC;
 		return false;
 	}
-	switch (fdb_learn(&bridge->fdb, source, port)) {
+	switch (fdb_learn(&bridge->fdb, source, port, loop_now(bridge->loop))) {
 	case FDB_KNOWN:
 	case FDB_LEARNT:
 		return true;
@@ -267,7 +268,7 @@ static const struct frame_sink_ops bridge_gateway_ops = {
 	.reserve = bridge_gateway_reserve,
 };
 
-int bridge_new(const struct bridge_config *config, struct random *random,
+int bridge_new(const struct bridge_config *config, struct loop *loop, struct random *random,
 	       struct drop_counters *drops, struct bridge **ret_bridge)
 {
 	struct bridge *bridge = calloc(1, sizeof(*bridge));
@@ -275,6 +276,7 @@ int bridge_new(const struct bridge_config *config, struct random *random,
 	if (!bridge)
 		return -ENOMEM;
 	bridge->config = *config;
+	bridge->loop = loop;
 	bridge->drops = drops;
 	bridge->gateway_side.ops = &bridge_gateway_ops;
 	bridge->ports = calloc(config->port_capacity, sizeof(*bridge->ports));

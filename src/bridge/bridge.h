@@ -12,9 +12,9 @@
 #include <stdint.h>
 
 #include "base/addr.h"
-#include "base/clock.h"
 #include "base/drop.h"
 #include "base/random.h"
+#include "loop/loop.h"
 #include "wire/frame_sink.h"
 
 struct bridge;
@@ -35,7 +35,8 @@ struct bridge_counters {
 	uint64_t bytes_to_guests;
 };
 
-int bridge_new(const struct bridge_config *config, struct random *random,
+/* The loop tells the time; it, random and drops are borrowed for the bridge's life. */
+int bridge_new(const struct bridge_config *config, struct loop *loop, struct random *random,
 	       struct drop_counters *drops, struct bridge **ret_bridge) MUST_USE;
 struct bridge *bridge_free(struct bridge *bridge);
 

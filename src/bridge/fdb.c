@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+
 static bool fdb_match(const void *context, uint32_t entry, const void *key)
 {
 	const struct fdb *fdb = context;
@@ -12,10 +14,9 @@ static bool fdb_match(const void *context, uint32_t entry, const void *key)
 	return mac_addr_equal(&fdb->entries[entry].mac, mac);
 }
 
-static uint32_t fdb_entry_of(const struct fdb *fdb, const struct mac_addr *mac, uint32_t *ret_hash)
+static uint32_t fdb_hash(const struct fdb *fdb, const struct mac_addr *mac)
 {
-	*ret_hash = index_hash(&fdb->index, mac, sizeof(*mac));
-	return index_find(&fdb->index, *ret_hash, fdb_match, fdb, mac);
+	return index_hash(&fdb->index, mac, sizeof(*mac));
 }
 
 int fdb_init(struct fdb *fdb, uint32_t port_capacity, uint32_t per_port, struct random *random)
@@ -28,17 +29,11 @@ int fdb_init(struct fdb *fdb, uint32_t port_capacity, uint32_t per_port, struct 
 	int status = index_init(&fdb->index, capacity, random);
 	if (status < 0)
 		return status;
-	fdb->capacity = capacity;
 	fdb->entries = calloc(capacity, sizeof(*fdb->entries));
-	fdb->free = calloc(capacity, sizeof(*fdb->free));
-	fdb->port_used = calloc(port_capacity, sizeof(*fdb->port_used));
-	if (!fdb->entries || !fdb->free || !fdb->port_used) {
+	if (!fdb->entries) {
 		fdb_done(fdb);
 		return -ENOMEM;
 	}
-	for (uint32_t i = 0; i < capacity; i++)
-		fdb->free[i] = capacity - 1 - i;
-	fdb->free_count = capacity;
 	return 0;
 }
 
@@ -46,58 +41,72 @@ void fdb_done(struct fdb *fdb)
 {
 	index_done(&fdb->index);
 	free(fdb->entries);
-	free(fdb->free);
-	free(fdb->port_used);
 	*fdb = (struct fdb){};
 }
 
-enum fdb_verdict fdb_learn(struct fdb *fdb, const struct mac_addr *mac, uint32_t port)
+static void fdb_forget(struct fdb *fdb, uint32_t entry)
 {
-	uint32_t hash;
-	uint32_t entry = fdb_entry_of(fdb, mac, &hash);
+	index_remove(&fdb->index, fdb_hash(fdb, &fdb->entries[entry].mac), entry);
+	fdb->entries[entry].in_use = false;
+}
+
+/* An entry of the port's own share: a free one, else the one that was silent the longest, if that is
+ * long enough. INDEX_NONE: neither. */
+static uint32_t fdb_make_room(struct fdb *fdb, uint32_t port, uint64_t now_ns)
+{
+	uint32_t first = port * fdb->per_port;
+	uint32_t oldest = first;
+
+	for (uint32_t entry = first; entry < first + fdb->per_port; entry++) {
+		if (!fdb->entries[entry].in_use)
+			return entry;
+		if (fdb->entries[entry].heard_ns < fdb->entries[oldest].heard_ns)
+			oldest = entry;
+	}
+	if (now_ns - fdb->entries[oldest].heard_ns < FDB_AGE_S * NS_PER_S)
+		return INDEX_NONE;
+	fdb_forget(fdb, oldest);
+	return oldest;
+}
+
+enum fdb_verdict fdb_learn(struct fdb *fdb, const struct mac_addr *mac, uint32_t port,
+			   uint64_t now_ns)
+{
+	uint32_t hash = fdb_hash(fdb, mac);
+	uint32_t entry = index_find(&fdb->index, hash, fdb_match, fdb, mac);
 
 	assert(port < fdb->port_capacity);
-	if (entry != INDEX_NONE)
-		return fdb->entries[entry].port == port ? FDB_KNOWN : FDB_MOVED;
-	if (fdb->free_count == 0 || fdb->port_used[port] >= fdb->per_port)
+	if (entry != INDEX_NONE) {
+		if (entry / fdb->per_port != port)
+			return FDB_MOVED;
+		fdb->entries[entry].heard_ns = now_ns;
+		return FDB_KNOWN;
+	}
+	entry = fdb_make_room(fdb, port, now_ns);
+	if (entry == INDEX_NONE)
 		return FDB_FULL;
-	entry = fdb->free[fdb->free_count - 1];
-	if (!index_insert(&fdb->index, hash, entry))
-		return FDB_FULL;
-	fdb->free_count--;
-	fdb->port_used[port]++;
-	fdb->entries[entry] = (struct fdb_entry){ .mac = *mac, .port = port };
+	bool inserted = index_insert(&fdb->index, hash, entry);
+	assert(inserted); /* the index has room for every entry */
+	fdb->entries[entry] = (struct fdb_entry){ .mac = *mac, .in_use = true, .heard_ns = now_ns };
 	return FDB_LEARNT;
 }
 
 bool fdb_find(const struct fdb *fdb, const struct mac_addr *mac, uint32_t *ret_port)
 {
-	uint32_t hash;
-	uint32_t entry = fdb_entry_of(fdb, mac, &hash);
+	uint32_t entry = index_find(&fdb->index, fdb_hash(fdb, mac), fdb_match, fdb, mac);
 
 	if (entry == INDEX_NONE)
 		return false;
-	*ret_port = fdb->entries[entry].port;
+	*ret_port = entry / fdb->per_port;
 	return true;
 }
 
-static bool fdb_entry_in_use(const struct fdb *fdb, uint32_t entry, uint32_t *ret_hash)
-{
-	return !mac_addr_is_zero(&fdb->entries[entry].mac) &&
-	       fdb_entry_of(fdb, &fdb->entries[entry].mac, ret_hash) == entry;
-}
-
-/* Walks the whole table: detaching is rare, and the table is ports times a few. */
 void fdb_forget_port(struct fdb *fdb, uint32_t port)
 {
-	for (uint32_t entry = 0; entry < fdb->capacity && fdb->port_used[port] > 0; entry++) {
-		uint32_t hash;
+	uint32_t first = port * fdb->per_port;
 
-		if (fdb->entries[entry].port != port || !fdb_entry_in_use(fdb, entry, &hash))
-			continue;
-		index_remove(&fdb->index, hash, entry);
-		fdb->entries[entry] = (struct fdb_entry){};
-		fdb->free[fdb->free_count++] = entry;
-		fdb->port_used[port]--;
+	for (uint32_t entry = first; entry < first + fdb->per_port; entry++) {
+		if (fdb->entries[entry].in_use)
+			fdb_forget(fdb, entry);
 	}
 }

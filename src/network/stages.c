@@ -124,7 +124,8 @@ int network_stages_new(struct vmnet_network *network, int capture_fd, struct err
 						      .port_capacity = network->port_capacity,
 						      .mtu = network->config.mtu };
 
-		status = bridge_new(&bridge, &random_system, &network->drops, &network->bridge);
+		status = bridge_new(&bridge, network->loop, &random_system, &network->drops,
+				    &network->bridge);
 	}
 	if (status == 0)
 		status = stages_new_gateway(network);

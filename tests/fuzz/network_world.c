@@ -298,7 +298,8 @@ void world_start(struct world *world, uint8_t marks)
 		.port_capacity = WORLD_GUESTS,
 		.mtu = world->mtu,
 	};
-	FUZZ_CHECK(bridge_new(&bridge, &world->random.random, &world->drops, &world->bridge) == 0);
+	FUZZ_CHECK(bridge_new(&bridge, world->time.loop, &world->random.random, &world->drops,
+			      &world->bridge) == 0);
 	make_gateway(world);
 	make_nat(world, marks);
 	bridge_set_gateway(world->bridge, gateway_guest_side(world->gateway));

@@ -73,7 +73,8 @@ static void rig_make_front(struct rig *rig)
 		.port_capacity = RIG_PORTS,
 		.mtu = rig->config.mtu,
 	};
-	int rc = bridge_new(&bridge, &rig->random.random, &rig->drops, &rig->bridge);
+	int rc =
+		bridge_new(&bridge, rig->time.loop, &rig->random.random, &rig->drops, &rig->bridge);
 	assert(rc == 0);
 	rc = bridge_port_add(rig->bridge, &rig->port.sink, &rig->guest_port, &rig->ingress);
 	assert(rc == 0);

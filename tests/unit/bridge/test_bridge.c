@@ -18,6 +18,9 @@ struct end {
 	bool spoils; /* changes the header of what it gets */
 };
 
+static uint64_t now_ns;
+static struct clock fake_clock;
+static struct loop *loop;
 static struct bridge *bridge;
 static struct drop_counters drops;
 static struct random_seeded random_source;
@@ -69,6 +72,19 @@ static void forget(void)
 	drops = (struct drop_counters){ .count = { 0 } };
 }
 
+static uint64_t fake_now(const struct clock *clock)
+{
+	(void)clock;
+	return now_ns;
+}
+
+/* The next batch begins so much later. */
+static void pass_time(uint64_t duration_ns)
+{
+	now_ns += duration_ns;
+	assert_int_equal(loop_run_once(loop, 0), 0);
+}
+
 static int setup(void **state)
 {
 	const struct bridge_config config = {
@@ -80,7 +96,10 @@ static int setup(void **state)
 
 	(void)state;
 	random_seeded_init(&random_source, 1);
-	assert_int_equal(bridge_new(&config, &random_source.random, &drops, &bridge), 0);
+	fake_clock.now_ns = fake_now;
+	assert_int_equal(loop_new(&fake_clock, &loop), 0);
+	pass_time(1000 * NS_PER_S);
+	assert_int_equal(bridge_new(&config, loop, &random_source.random, &drops, &bridge), 0);
 	gateway = (struct end){ .sink.ops = &end_ops };
 	capture = (struct end){ .sink.ops = &end_ops };
 	bridge_set_gateway(bridge, &gateway.sink);
@@ -97,6 +116,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	bridge = bridge_free(bridge);
+	loop = loop_free(loop);
 	return 0;
 }
 
@@ -248,6 +268,33 @@ static void share_of_macs(void **state)
 	forget();
 	send_own(1, gateway_mac);
 	expect_pushed(1, 0, 0, 0, 0);
+}
+
+/* Containers that come and go: each has its own MAC and lives for a minute. */
+static void macs_that_come_and_go(void **state)
+{
+	(void)state;
+	send_own(1, gateway_mac);
+	forget();
+	for (unsigned i = 0; i < 200; i++) {
+		struct mac_addr mac = { { 2, 7, 7, 7, 7, (uint8_t)i } };
+
+		for (unsigned second = 0; second < 60; second += 10) {
+			send_own(0, gateway_mac);
+			send_from(0, mac, gateway_mac);
+			pass_time(10 * NS_PER_S);
+		}
+		answer(mac);
+		answer(mac_of(0));
+	}
+	assert_int_equal(gateway.pushed, 200 * 12);
+	assert_int_equal(guests[0].pushed, 200 * 2);
+	assert_int_equal(drops.count[DROP_FDB_FULL], 0);
+	/* The neighbour said nothing for hours, and is still where it was. */
+	answer(mac_of(1));
+	assert_int_equal(guests[1].pushed, 1);
+	send_from(0, mac_of(1), gateway_mac);
+	assert_int_equal(drops.count[DROP_MAC_MOVED], 1);
 }
 
 static void lengths(void **state)
@@ -414,6 +461,7 @@ int main(void)
 		TEST(link_local_groups_stay),
 		TEST(sources_that_are_not_the_guests),
 		TEST(share_of_macs),
+		TEST(macs_that_come_and_go),
 		TEST(lengths),
 		TEST(receivers_are_apart),
 		TEST(flushes),

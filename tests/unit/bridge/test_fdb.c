@@ -6,14 +6,17 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/random.h"
 #include "bridge/fdb.h"
 
 static struct fdb fdb;
 static struct random_seeded random_source;
+static uint64_t now_ns;
 
 static void start(uint32_t ports, uint32_t per_port)
 {
+	now_ns = 1000 * NS_PER_S;
 	random_seeded_init(&random_source, 3);
 	assert_int_equal(fdb_init(&fdb, ports, per_port, &random_source.random), 0);
 }
@@ -35,7 +38,7 @@ static enum fdb_verdict learn(uint32_t number, uint32_t port)
 {
 	struct mac_addr mac = mac_of(number);
 
-	return fdb_learn(&fdb, &mac, port);
+	return fdb_learn(&fdb, &mac, port, now_ns);
 }
 
 static bool find(uint32_t number, uint32_t *ret_port)
@@ -84,6 +87,55 @@ static void share_of_a_port(void **state)
 	assert_int_equal(port, 1);
 }
 
+/* Only a full share makes anybody go, only the port's own, and only what was silent for so long. */
+static void silent_ones_give_way(void **state)
+{
+	uint32_t port;
+
+	(void)state;
+	start(2, 4);
+	assert_int_equal(learn(100, 1), FDB_LEARNT);
+	for (uint32_t i = 0; i < 4; i++) {
+		assert_int_equal(learn(i, 0), FDB_LEARNT);
+		now_ns += NS_PER_S;
+	}
+	assert_int_equal(learn(0, 0), FDB_KNOWN);
+	now_ns += (FDB_AGE_S - 4) * NS_PER_S;
+	assert_int_equal(learn(10, 0), FDB_FULL);
+	now_ns += NS_PER_S;
+	/* 1 was heard the longest ago, then 2; 0 spoke again. */
+	assert_int_equal(learn(10, 0), FDB_LEARNT);
+	assert_false(find(1, &port));
+	assert_true(find(2, &port));
+	assert_int_equal(learn(11, 0), FDB_FULL);
+	now_ns += NS_PER_S;
+	assert_int_equal(learn(11, 0), FDB_LEARNT);
+	assert_false(find(2, &port));
+	/* Whatever its age, what another port has stays there. */
+	now_ns += 100 * FDB_AGE_S * NS_PER_S;
+	assert_int_equal(learn(100, 0), FDB_MOVED);
+	for (uint32_t i = 20; i < 24; i++)
+		assert_int_equal(learn(i, 0), FDB_LEARNT);
+	assert_int_equal(learn(24, 0), FDB_FULL);
+	assert_true(find(100, &port));
+	assert_int_equal(port, 1);
+}
+
+/* A MAC for each frame: those that the guest really has are not pushed out. */
+static void made_up_macs(void **state)
+{
+	uint32_t port;
+
+	(void)state;
+	start(2, 16);
+	for (uint32_t i = 0; i < 100000; i++) {
+		assert_int_equal(learn(1, 0), i == 0 ? FDB_LEARNT : FDB_KNOWN);
+		(void)learn(1000 + i, 0);
+		assert_true(find(1, &port));
+		now_ns += 10 * NS_PER_MS;
+	}
+}
+
 static void forgetting_a_port_that_showed_nothing(void **state)
 {
 	uint32_t port;
@@ -112,18 +164,41 @@ static void too_large(void **state)
 /* What the table should say, the slow way. */
 struct oracle {
 	uint32_t port_of[MACS]; /* PORTS = nobody's */
+	uint64_t heard_ns[MACS];
 	uint32_t used[PORTS];
 };
 
+/* The port's MAC that was silent the longest, if that is long enough; MACS: none. */
+static uint32_t oracle_oldest(const struct oracle *oracle, uint32_t port)
+{
+	uint32_t oldest = MACS;
+
+	for (uint32_t mac = 0; mac < MACS; mac++) {
+		if (oracle->port_of[mac] == port &&
+		    (oldest == MACS || oracle->heard_ns[mac] < oracle->heard_ns[oldest]))
+			oldest = mac;
+	}
+	return now_ns - oracle->heard_ns[oldest] < FDB_AGE_S * NS_PER_S ? MACS : oldest;
+}
+
 static enum fdb_verdict oracle_learn(struct oracle *oracle, uint32_t mac, uint32_t port)
 {
-	if (oracle->port_of[mac] == port)
+	if (oracle->port_of[mac] == port) {
+		oracle->heard_ns[mac] = now_ns;
 		return FDB_KNOWN;
+	}
 	if (oracle->port_of[mac] != PORTS)
 		return FDB_MOVED;
-	if (oracle->used[port] == 16)
-		return FDB_FULL;
+	if (oracle->used[port] == 16) {
+		uint32_t oldest = oracle_oldest(oracle, port);
+
+		if (oldest == MACS)
+			return FDB_FULL;
+		oracle->port_of[oldest] = PORTS;
+		oracle->used[port]--;
+	}
 	oracle->port_of[mac] = port;
+	oracle->heard_ns[mac] = now_ns;
 	oracle->used[port]++;
 	return FDB_LEARNT;
 }
@@ -140,6 +215,7 @@ static void oracle_forget(struct oracle *oracle, uint32_t port)
 static void random_operations(void **state)
 {
 	struct oracle oracle = { .used = { 0 } };
+	unsigned verdicts[4] = { 0 };
 
 	(void)state;
 	start(PORTS, 16);
@@ -150,17 +226,22 @@ static void random_operations(void **state)
 		uint32_t port = random_below(&random_source.random, PORTS);
 		uint32_t found = PORTS;
 
-		if (random_below(&random_source.random, 200) == 0) {
+		if (random_below(&random_source.random, 2000) == 0) {
 			fdb_forget_port(&fdb, port);
 			oracle_forget(&oracle, port);
 		} else {
-			assert_int_equal(learn(mac, port), oracle_learn(&oracle, mac, port));
+			enum fdb_verdict verdict = learn(mac, port);
+
+			assert_int_equal(verdict, oracle_learn(&oracle, mac, port));
+			verdicts[verdict]++;
 		}
+		now_ns += 1 + random_below(&random_source.random, NS_PER_S);
 		mac = random_below(&random_source.random, MACS);
 		assert_int_equal(find(mac, &found), oracle.port_of[mac] != PORTS);
 		assert_int_equal(found, oracle.port_of[mac]);
-		assert_int_equal(fdb.port_used[port], oracle.used[port]);
 	}
+	for (size_t i = 0; i < 4; i++)
+		assert_true(verdicts[i] > 100);
 }
 
 #define TEST(function) cmocka_unit_test_teardown(function, teardown)
@@ -170,6 +251,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(mac_stays_with_its_port),
 		TEST(share_of_a_port),
+		TEST(silent_ones_give_way),
+		TEST(made_up_macs),
 		TEST(forgetting_a_port_that_showed_nothing),
 		TEST(too_large),
 		TEST(random_operations),
