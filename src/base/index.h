@@ -3,6 +3,9 @@
  * Keyed index: finds the number of a table entry by a key that a guest may have chosen. The table
  * itself belongs to the caller; the index holds only hashes and entry numbers, in a fixed number of
  * slots (open addressing, linear probing, deletion by back-shifting). It never grows.
+ *
+ * Several entries may have one key. They are found in the order they were inserted: each goes behind
+ * those of its hash, and back-shifting does not turn their order round.
  */
 
 #include <stdbool.h>
@@ -39,10 +42,10 @@ uint32_t index_hash(const struct index *index, const void *key, size_t size);
 /* True when `entry` is the one that is looked for. */
 typedef bool index_match_fn(const void *context, uint32_t entry, const void *key);
 
-/* The entry with that hash for which match says true, or INDEX_NONE. */
+/* The first entry with that hash for which match says true, or INDEX_NONE. */
 uint32_t index_find(const struct index *index, uint32_t hash, index_match_fn *match,
 		    const void *context, const void *key);
-/* False when the capacity is reached. The caller made sure that the key is not in yet. */
+/* False when the capacity is reached. */
 bool index_insert(struct index *index, uint32_t hash, uint32_t entry) MUST_USE;
 /* Takes out that very entry; it must be in. */
 void index_remove(struct index *index, uint32_t hash, uint32_t entry);

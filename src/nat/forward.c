@@ -4,7 +4,8 @@
  * A forward is a bound socket and the guest endpoint it leads to. TCP: each connection that waits
  * becomes a flow (tcp.h); when no descriptor is left, accepting pauses for a moment and never spins,
  * because sockets are edge-triggered and the pause is a timer. UDP: the socket is handed to udp.c,
- * which sends the guest's own datagrams by it, too. Sockets are few and change rarely: a list.
+ * which sends the guest's own datagrams by it, too. They are shown in the order they were added (a
+ * list), and found by what a packet says (forward_index.h).
  */
 
 #include "nat/forward.h"
@@ -13,10 +14,10 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
+#include "nat/forward_index.h"
 #include "nat/tcp.h"
 #include "nat/udp.h"
 
-#define FORWARD_MOST 16384
 /* Connections accepted from one listener before others get their turn. */
 #define FORWARD_ACCEPT_BATCH 64
 #define FORWARD_PAUSE_NS     (100 * NS_PER_MS)
@@ -32,12 +33,18 @@ struct forward {
 struct forward_table {
 	struct nat *nat;
 	struct list forwards; /* in the order added */
-	size_t count;
+	struct forward_index index;
 };
 
 static struct forward *forward_of(struct list *node)
 {
 	return container_of(node, struct forward, node);
+}
+
+/* Every rule in the index is part of a forward. */
+static struct forward *forward_of_rule(const struct nat_forward *rule)
+{
+	return container_of((void *)(uintptr_t)rule, struct forward, rule);
 }
 
 static void forward_accept(struct forward *forward)
@@ -88,6 +95,11 @@ int forward_table_new(struct nat *nat, struct forward_table **ret_table)
 
 	if (!table)
 		return -ENOMEM;
+	int status = forward_index_init(&table->index, nat->context.random);
+	if (status < 0) {
+		free(table);
+		return status;
+	}
 	table->nat = nat;
 	list_init(&table->forwards);
 	*ret_table = table;
@@ -103,7 +115,7 @@ static void forward_free(struct forward_table *table, struct forward *forward)
 	timer_clear(nat_timers(nat), &forward->again);
 	host_call(nat->context.host, close, &forward->socket);
 	list_remove(&forward->node);
-	table->count--;
+	forward_index_remove(&table->index, &forward->rule);
 	free(forward);
 }
 
@@ -112,22 +124,8 @@ struct forward_table *forward_table_free(struct forward_table *table)
 	if (!table)
 		return NULL;
 	list_for_each_safe(node, next, &table->forwards) forward_free(table, forward_of(node));
+	forward_index_done(&table->index);
 	free(table);
-	return NULL;
-}
-
-/* The same socket would be bound twice; what only overlaps is the kernel's to judge. */
-static struct forward *forward_exact(const struct forward_table *table, uint8_t protocol,
-				     const struct ip_endpoint *external)
-{
-	list_for_each_safe(node, next, &table->forwards)
-	{
-		struct forward *forward = forward_of(node);
-
-		if (forward->rule.protocol == protocol &&
-		    ip_endpoint_equal(&forward->rule.external, external))
-			return forward;
-	}
 	return NULL;
 }
 
@@ -150,9 +148,11 @@ int nat_forward_add(struct nat *nat, const struct nat_forward *rule, struct ip_e
 	struct forward_table *table = nat->forwards;
 	struct forward *forward;
 
-	if (rule->external.port != 0 && forward_exact(table, rule->protocol, &rule->external))
+	/* The same socket would be bound twice; what only overlaps is the kernel's to judge. */
+	if (rule->external.port != 0 &&
+	    forward_index_exact(&table->index, rule->protocol, &rule->external))
 		return -EEXIST;
-	if (table->count == FORWARD_MOST)
+	if (table->index.count == FORWARD_INDEX_MOST)
 		return -ENOSPC;
 	forward = calloc(1, sizeof(*forward));
 	if (!forward)
@@ -164,19 +164,20 @@ int nat_forward_add(struct nat *nat, const struct nat_forward *rule, struct ip_e
 		free(forward);
 		return status;
 	}
+	forward_index_add(&table->index, &forward->rule);
 	list_append(&table->forwards, &forward->node);
-	table->count++;
 	*ret_bound = forward->rule.external;
 	return 0;
 }
 
 int nat_forward_remove(struct nat *nat, uint8_t protocol, const struct ip_endpoint *external)
 {
-	struct forward *forward = forward_exact(nat->forwards, protocol, external);
+	const struct nat_forward *rule =
+		forward_index_exact(&nat->forwards->index, protocol, external);
 
-	if (!forward)
+	if (!rule)
 		return -ENOENT;
-	forward_free(nat->forwards, forward);
+	forward_free(nat->forwards, forward_of_rule(rule));
 	return 0;
 }
 
@@ -195,51 +196,23 @@ size_t nat_forwards(const struct nat *nat, struct nat_forward *ret_forwards, siz
 
 const struct nat_forward *forward_find_port(const struct nat *nat, uint8_t protocol, uint16_t port)
 {
-	const struct nat_forward *found = NULL;
-
-	list_for_each_safe(node, next, &nat->forwards->forwards)
-	{
-		const struct nat_forward *rule = &forward_of(node)->rule;
-
-		if (rule->protocol != protocol || rule->external.port != port)
-			continue;
-		if (ip_addr_is_v4(&rule->external.addr))
-			return rule;
-		found = rule;
-	}
-	return found;
+	return forward_index_port(&nat->forwards->index, protocol, port);
 }
 
 const struct nat_forward *forward_find(const struct nat *nat, uint8_t protocol,
 				       const struct ip_endpoint *at)
 {
-	list_for_each_safe(node, next, &nat->forwards->forwards)
-	{
-		const struct nat_forward *rule = &forward_of(node)->rule;
-
-		if (rule->protocol != protocol || rule->external.port != at->port ||
-		    rule->external.addr.family != at->addr.family)
-			continue;
-		if (ip_addr_is_unspecified(&rule->external.addr) ||
-		    ip_addr_equal(&rule->external.addr, &at->addr))
-			return rule;
-	}
-	return NULL;
+	return forward_index_listening(&nat->forwards->index, protocol, at);
 }
 
 struct host_socket *forward_udp_socket(const struct nat *nat, const struct ip_endpoint *guest,
 				       const struct nat_forward **ret_forward)
 {
-	list_for_each_safe(node, next, &nat->forwards->forwards)
-	{
-		struct forward *forward = forward_of(node);
+	const struct nat_forward *rule =
+		forward_index_leading_to(&nat->forwards->index, NAT_PROTOCOL_UDP, guest);
 
-		if (forward->rule.protocol != NAT_PROTOCOL_UDP ||
-		    !ip_addr_is_v4(&forward->rule.external.addr) ||
-		    !ip_endpoint_equal(&forward->rule.internal, guest))
-			continue;
-		*ret_forward = &forward->rule;
-		return &forward->socket;
-	}
-	return NULL;
+	if (!rule)
+		return NULL;
+	*ret_forward = rule;
+	return &forward_of_rule(rule)->socket;
 }

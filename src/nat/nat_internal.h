@@ -5,7 +5,7 @@
  * hash can come later without a shared lock; today there is one.
  *
  *     nat.c      door, dispatch by protocol        policy.c   may it go there? what is it really?
- *     budget.c   flows per network and per port    forward.c  listeners and their table
+ *     budget.c   flows per network and per port    forward*.c listeners and their table
  *     tcp_*.c    TCP                               udp*.c, icmp_*.c
  */
 

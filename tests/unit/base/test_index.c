@@ -118,6 +118,79 @@ static void test_capacity(void **state)
 	}
 }
 
+/* Entries of a few keys, one beside the other, in the order they came. */
+#define SAME_KEYS 5
+
+struct same {
+	uint32_t key[4096];
+	uint32_t order[4096]; /* entries that are in, the oldest first */
+	uint32_t count;
+	bool odd_only;
+};
+
+static bool same_match(const void *context, uint32_t entry, const void *key)
+{
+	const struct same *same = context;
+
+	return same->key[entry] == *(const uint32_t *)key && (!same->odd_only || entry % 2 == 1);
+}
+
+static uint32_t same_search(const struct same *same, uint32_t key)
+{
+	for (uint32_t i = 0; i < same->count; i++) {
+		if (same_match(same, same->order[i], &key))
+			return same->order[i];
+	}
+	return INDEX_NONE;
+}
+
+static void same_forget(struct same *same, uint32_t at)
+{
+	for (uint32_t i = at + 1; i < same->count; i++)
+		same->order[i - 1] = same->order[i];
+	same->count--;
+}
+
+static void test_order_of_one_key(void **state)
+{
+	static const unsigned int hash_bits[] = { 32, 2, 0 };
+	static struct same same;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(hash_bits); i++) {
+		struct random_seeded seeded;
+		struct index index;
+		uint32_t next = 0;
+
+		same = (struct same){ .count = 0 };
+		random_seeded_init(&seeded, 1 + i);
+		assert_int_equal(index_init(&index, ARRAY_COUNT(same.key), &seeded.random), 0);
+		while (next < ARRAY_COUNT(same.key)) {
+			uint32_t key = random_below(&seeded.random, SAME_KEYS);
+
+			if (same.count > 0 && random_below(&seeded.random, 5) < 2) {
+				uint32_t at = random_below(&seeded.random, same.count);
+				uint32_t entry = same.order[at];
+
+				index_remove(&index, hash_of(&index, same.key[entry], hash_bits[i]),
+					     entry);
+				same_forget(&same, at);
+			} else {
+				same.key[next] = key;
+				same.order[same.count++] = next;
+				assert_true(index_insert(&index, hash_of(&index, key, hash_bits[i]),
+							 next++));
+			}
+			same.odd_only = random_below(&seeded.random, 2) == 1;
+			assert_int_equal(index_find(&index, hash_of(&index, key, hash_bits[i]),
+						    same_match, &same, &key),
+					 same_search(&same, key));
+			assert_int_equal(index.used, same.count);
+		}
+		index_done(&index);
+	}
+}
+
 static void test_too_large(void **state)
 {
 	struct index index;
@@ -145,9 +218,8 @@ static void test_keys_differ(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_random_operations),
-		cmocka_unit_test(test_capacity),
-		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_random_operations), cmocka_unit_test(test_capacity),
+		cmocka_unit_test(test_order_of_one_key),  cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_keys_differ),
 	};
 
