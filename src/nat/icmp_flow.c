@@ -61,7 +61,7 @@ struct icmp_table {
 	struct list unused;
 	struct index by_guest;
 	uint16_t next_id;
-	struct icmp_error_limit error_limit;
+	struct icmp_error_limit *error_limits; /* [port_capacity + 1] */
 	uint8_t buffer[65536];
 };
 
@@ -206,8 +206,9 @@ static void icmp_report_error(struct icmp_flow *flow, const struct host_icmp_err
 	icmp_build(&writer, &header);
 	writer_bytes(&writer, table->buffer,
 		     size < writer_left(&writer) ? size : writer_left(&writer));
-	icmp_send_error(nat, &origin, &flow->guest, &request->seen, PACKET_IP_PROTOCOL_ICMP,
-			error->type, error->code, error->mtu, quote, ICMP_HEADER_SIZE + size);
+	icmp_send_error(nat, flow->port, &origin, &flow->guest, &request->seen,
+			PACKET_IP_PROTOCOL_ICMP, error->type, error->code, error->mtu, quote,
+			ICMP_HEADER_SIZE + size);
 }
 
 /* Returns the MTU that the host itself named for a request it did not take, 0 when there was none:
@@ -337,37 +338,6 @@ static void icmp_request_remember(struct icmp_flow *flow, const struct ip_addr *
 	flow->next_request = (flow->next_request + 1) % ICMP_REQUESTS;
 }
 
-static void icmp_send_failed(struct icmp_flow *flow, const struct frame *frame, int error)
-{
-	struct nat *nat = flow->nat;
-	uint32_t mtu;
-
-	switch (error) {
-	case EAGAIN:
-	case ENOBUFS:
-		nat_drop(nat, DROP_SOCKET_FULL);
-		return;
-	case ENETUNREACH:
-		icmp_refuse(nat, frame, ICMP_CODE_NET_UNREACHABLE, 0);
-		break;
-	case EHOSTUNREACH:
-		icmp_refuse(nat, frame, ICMP_CODE_HOST_UNREACHABLE, 0);
-		break;
-	case EACCES:
-	case EPERM:
-		icmp_refuse(nat, frame, ICMP_CODE_ADMIN_PROHIBITED, 0);
-		break;
-	case EMSGSIZE: /* RFC 1191 4 */
-		mtu = icmp_drain_errors(flow);
-		if (mtu > 0)
-			icmp_refuse(nat, frame, ICMP_CODE_FRAGMENTATION_NEEDED, mtu);
-		break;
-	default:
-		break;
-	}
-	nat_drop(nat, DROP_SOCKET_ERROR);
-}
-
 static void icmp_send_request(struct icmp_flow *flow, struct frame *frame,
 			      const struct ip_addr *real, uint16_t sequence)
 {
@@ -384,7 +354,8 @@ static void icmp_send_request(struct icmp_flow *flow, struct frame *frame,
 				 frame->payload, frame->payload_count);
 
 	if (sent < 0)
-		icmp_send_failed(flow, frame, (int)-sent);
+		icmp_refuse_unsent(nat, frame, (int)-sent,
+				   sent == -EMSGSIZE ? icmp_drain_errors(flow) : 0);
 }
 
 void icmp_input(struct nat *nat, struct frame *frame)
@@ -447,6 +418,7 @@ struct icmp_table *icmp_table_free(struct icmp_table *table)
 	budget_done(&table->budget);
 	port_lists_done(&table->used);
 	index_done(&table->by_guest);
+	free(table->error_limits);
 	free(table->flows);
 	free(table);
 	return NULL;
@@ -463,7 +435,10 @@ int icmp_table_new(struct nat *nat, struct icmp_table **ret_table)
 	table->capacity = capacity < ICMP_CAPACITY_MOST ? capacity : ICMP_CAPACITY_MOST;
 	list_init(&table->unused);
 	table->flows = calloc(table->capacity, sizeof(*table->flows));
-	if (!table->flows || port_lists_init(&table->used, nat->config.port_capacity) < 0 ||
+	table->error_limits =
+		calloc((size_t)nat->config.port_capacity + 1, sizeof(*table->error_limits));
+	if (!table->flows || !table->error_limits ||
+	    port_lists_init(&table->used, nat->config.port_capacity) < 0 ||
 	    budget_init(&table->budget, table->capacity, nat->config.port_capacity) < 0 ||
 	    index_init(&table->by_guest, table->capacity, nat->context.random) < 0) {
 		icmp_table_free(table);
@@ -487,7 +462,9 @@ uint32_t icmp_flow_count(const struct nat *nat)
 	return nat->shard.icmp->count;
 }
 
-struct icmp_error_limit *icmp_error_limit_of(struct nat *nat)
+struct icmp_error_limit *icmp_error_limit_of(struct nat *nat, uint32_t port)
 {
-	return &nat->shard.icmp->error_limit;
+	uint32_t most = nat->config.port_capacity;
+
+	return &nat->shard.icmp->error_limits[port < most ? port : most];
 }

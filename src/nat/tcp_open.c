@@ -112,7 +112,7 @@ static void send_unreachable(struct tcp_flow *flow, uint8_t code)
 	struct writer writer = writer_of(quote, sizeof(quote));
 
 	tcp_build(&writer, &syn);
-	icmp_send_error(nat, &nat->config.addr, &flow->guest.addr, &flow->remote.addr,
+	icmp_send_error(nat, flow->port, &nat->config.addr, &flow->guest.addr, &flow->remote.addr,
 			NAT_PROTOCOL_TCP, ICMP_TYPE_UNREACHABLE, code, 0, quote, writer.position);
 }
 
@@ -120,24 +120,13 @@ static void send_unreachable(struct tcp_flow *flow, uint8_t code)
 static void connect_failed(struct tcp_flow *flow, int rc)
 {
 	const struct nat *nat = tcp_flow_nat(flow);
+	uint8_t code;
 
 	switch (rc) {
 	case -ECONNREFUSED:
 	case -ECONNRESET:
 		tcp_end_abort(flow);
 		return;
-	case -ENETUNREACH:
-	case -ENETDOWN:
-		send_unreachable(flow, ICMP_CODE_NET_UNREACHABLE);
-		break;
-	case -EHOSTUNREACH:
-	case -EHOSTDOWN:
-		send_unreachable(flow, ICMP_CODE_HOST_UNREACHABLE);
-		break;
-	case -EACCES:
-	case -EPERM:
-		send_unreachable(flow, ICMP_CODE_ADMIN_PROHIBITED);
-		break;
 	case -EMFILE:
 	case -ENFILE:
 	case -ENOBUFS:
@@ -149,7 +138,10 @@ static void connect_failed(struct tcp_flow *flow, int rc)
 	case -ETIMEDOUT:
 		break;
 	default:
-		nat_drop(nat, DROP_SOCKET_ERROR);
+		if (icmp_code_of_error(-rc, &code))
+			send_unreachable(flow, code);
+		else
+			nat_drop(nat, DROP_SOCKET_ERROR);
 		break;
 	}
 	tcp_end_silent(flow);

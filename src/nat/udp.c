@@ -89,37 +89,6 @@ static struct udp_peer *udp_peer_towards(struct nat *nat, const struct frame *fr
 	return peer;
 }
 
-static void udp_send_failed(struct nat *nat, struct udp_peer *peer, const struct frame *frame,
-			    int error)
-{
-	uint32_t mtu;
-
-	switch (error) {
-	case EAGAIN:
-	case ENOBUFS:
-		nat_drop(nat, DROP_SOCKET_FULL);
-		return;
-	case ENETUNREACH:
-		icmp_refuse(nat, frame, ICMP_CODE_NET_UNREACHABLE, 0);
-		break;
-	case EHOSTUNREACH:
-		icmp_refuse(nat, frame, ICMP_CODE_HOST_UNREACHABLE, 0);
-		break;
-	case EACCES:
-	case EPERM:
-		icmp_refuse(nat, frame, ICMP_CODE_ADMIN_PROHIBITED, 0);
-		break;
-	case EMSGSIZE: /* RFC 1191 4 */
-		mtu = udp_drain_errors(nat, peer->via);
-		if (mtu > 0)
-			icmp_refuse(nat, frame, ICMP_CODE_FRAGMENTATION_NEEDED, mtu);
-		break;
-	default:
-		break;
-	}
-	nat_drop(nat, DROP_SOCKET_ERROR);
-}
-
 void udp_input(struct nat *nat, struct frame *frame)
 {
 	const struct packet *packet = &frame->packet;
@@ -152,5 +121,6 @@ void udp_input(struct nat *nat, struct frame *frame)
 	ssize_t sent = host_call(nat->context.host, udp_send, peer->via, &datagram, frame->payload,
 				 frame->payload_count);
 	if (sent < 0)
-		udp_send_failed(nat, peer, frame, (int)-sent);
+		icmp_refuse_unsent(nat, frame, (int)-sent,
+				   sent == -EMSGSIZE ? udp_drain_errors(nat, peer->via) : 0);
 }

@@ -164,21 +164,12 @@ static bool udp_translate_error(struct host_icmp_error *error)
 	case ECONNREFUSED:
 		error->code = ICMP_CODE_PORT_UNREACHABLE;
 		return true;
-	case EHOSTUNREACH:
-		error->code = ICMP_CODE_HOST_UNREACHABLE;
-		return true;
-	case ENETUNREACH:
-		error->code = ICMP_CODE_NET_UNREACHABLE;
-		return true;
-	case EACCES:
-		error->code = ICMP_CODE_ADMIN_PROHIBITED;
-		return true;
 	case EMSGSIZE: /* the guest's header is shorter */
 		error->code = ICMP_CODE_FRAGMENTATION_NEEDED;
 		error->mtu -= error->mtu > UDP_IPV6_HEADER_MORE ? UDP_IPV6_HEADER_MORE : 0;
 		return true;
 	default:
-		return false;
+		return icmp_code_of_error(error->error, &error->code);
 	}
 }
 
@@ -204,8 +195,9 @@ static void udp_report_error(const struct udp_peer *peer, const struct host_icmp
 	udp_build(&writer, &header);
 	writer_bytes(&writer, table->buffer,
 		     size < writer_left(&writer) ? size : writer_left(&writer));
-	icmp_send_error(nat, &origin, &peer->mapping->guest.addr, &peer->seen.addr,
-			PACKET_IP_PROTOCOL_UDP, told.type, told.code, told.mtu, quote, header.size);
+	icmp_send_error(nat, peer->mapping->port, &origin, &peer->mapping->guest.addr,
+			&peer->seen.addr, PACKET_IP_PROTOCOL_UDP, told.type, told.code, told.mtu,
+			quote, header.size);
 }
 
 /* The peer an error is about: errors do not say which address the datagram left from. */

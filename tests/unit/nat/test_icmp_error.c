@@ -47,6 +47,58 @@ static void rate_over_time(void **state)
 	assert_in_range(total, 489, 491);
 }
 
+/* One port's flood is not another's silence. */
+static void rate_of_another_port(void **state)
+{
+	const struct world_shape shape = { .bridge_port = WORLD_PORT + 1, .size = 1 };
+
+	(void)state;
+	(void)refused(200);
+	unsigned before = world->heard_count;
+	for (unsigned i = 0; i < ICMP_ERRORS_BURST; i++)
+		guest_udp_shaped(at(GUEST_B, 5000), at(HOST_LAN, 7), shape);
+	assert_int_equal(world->heard_count - before, ICMP_ERRORS_BURST);
+}
+
+/* One answer of the host to every protocol: a word for the guest, and a counter. */
+static void what_the_host_does_not_take(void **state)
+{
+	static const struct {
+		int error;
+		int code; /* -1 = nothing is said */
+		enum drop_reason reason;
+	} rows[] = {
+		{ EAGAIN, -1, DROP_SOCKET_FULL },
+		{ ENOBUFS, -1, DROP_SOCKET_FULL },
+		{ ENETUNREACH, ICMP_CODE_NET_UNREACHABLE, DROP_SOCKET_ERROR },
+		{ ENETDOWN, ICMP_CODE_NET_UNREACHABLE, DROP_SOCKET_ERROR },
+		{ EHOSTUNREACH, ICMP_CODE_HOST_UNREACHABLE, DROP_SOCKET_ERROR },
+		{ EHOSTDOWN, ICMP_CODE_HOST_UNREACHABLE, DROP_SOCKET_ERROR },
+		{ EACCES, ICMP_CODE_ADMIN_PROHIBITED, DROP_SOCKET_ERROR },
+		{ EPERM, ICMP_CODE_ADMIN_PROHIBITED, DROP_SOCKET_ERROR },
+		{ EMSGSIZE, -1, DROP_SOCKET_ERROR },
+		{ EINVAL, -1, DROP_SOCKET_ERROR },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		for (unsigned is_echo = 0; is_echo < 2; is_echo++) {
+			uint64_t before = world_drops(rows[i].reason);
+
+			world->send_error = -rows[i].error;
+			if (is_echo)
+				guest_echo(GUEST, REMOTE, 7, 1);
+			else
+				guest_udp(at(GUEST, 5000), at(REMOTE, 7), "x");
+			if (rows[i].code >= 0)
+				(void)expect_error(GATEWAY, ICMP_TYPE_UNREACHABLE,
+						   (uint8_t)rows[i].code, REMOTE);
+			expect_silence();
+			assert_int_equal(world_drops(rows[i].reason), before + 1);
+		}
+	}
+}
+
 static void origins(void **state)
 {
 	static const struct {
@@ -82,9 +134,9 @@ static void sizes_of_quotes(void **state)
 	(void)state;
 	world_fill(quote, sizeof(quote));
 	for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
-		icmp_send_error(world->nat, &origin, &guest, &remote, PACKET_IP_PROTOCOL_UDP,
-				ICMP_TYPE_UNREACHABLE, ICMP_CODE_FRAGMENTATION_NEEDED, 70000, quote,
-				sizes[i]);
+		icmp_send_error(world->nat, WORLD_PORT, &origin, &guest, &remote,
+				PACKET_IP_PROTOCOL_UDP, ICMP_TYPE_UNREACHABLE,
+				ICMP_CODE_FRAGMENTATION_NEEDED, 70000, quote, sizes[i]);
 		const struct world_heard *heard = expect_error(
 			ROUTER, ICMP_TYPE_UNREACHABLE, ICMP_CODE_FRAGMENTATION_NEEDED, REMOTE);
 		size_t quoted = sizes[i] < 528 ? sizes[i] : 528;
@@ -104,6 +156,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(rate_is_limited),
 		TEST(rate_over_time),
+		TEST(rate_of_another_port),
+		TEST(what_the_host_does_not_take),
 		TEST(origins),
 		TEST(sizes_of_quotes),
 	};
