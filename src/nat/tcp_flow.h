@@ -132,6 +132,12 @@ struct tcp_flow {
 	uint64_t timeout_ns; /* RTO, without the backoff */
 };
 
+/* RFC 5961 7: what was said in answer to odd segments of one port, in this second. */
+struct tcp_challenges {
+	uint64_t since_ns;
+	uint32_t count;
+};
+
 struct tcp_table {
 	struct nat *nat;
 	struct tcp_flow *flows;
@@ -150,8 +156,7 @@ struct tcp_table {
 	struct list starved; /* the pool has no block for them */
 	struct loop_deferred deferred;
 	struct siphash_key initial_key;
-	uint64_t challenge_window_ns;
-	uint32_t challenge_count;
+	struct tcp_challenges *challenges; /* [port_capacity + 1] */
 	uint64_t unsent_bytes;
 	bool fed;     /* blocks came back while flows starved */
 	bool pushing; /* inside nat_push_to_guest() */

@@ -52,7 +52,8 @@ void tcp_output_reset(struct tcp_flow *flow);
 /* RST in answer to a segment that belongs to no connection, or to one that cannot be. */
 void tcp_output_reset_segment(struct nat *nat, const struct frame *frame,
 			      const struct tcp_header *header);
-/* RFC 5961: "say it again, if you mean it". Limited per network. */
+/* RFC 5961: "say it again, if you mean it". Limited per port, for these answer a guest's
+ * keepalive probes, too. */
 void tcp_output_challenge(struct tcp_flow *flow);
 
 /* tcp_send.c */

@@ -117,15 +117,16 @@ void tcp_output_reset_segment(struct nat *nat, const struct frame *frame,
 
 void tcp_output_challenge(struct tcp_flow *flow)
 {
-	struct tcp_table *table = flow->table;
-	uint64_t now_ns = nat_now(table->nat);
+	const struct nat *nat = tcp_flow_nat(flow);
+	uint32_t most = nat->config.port_capacity;
+	struct tcp_challenges *challenges =
+		&flow->table->challenges[flow->port < most ? flow->port : most];
+	uint64_t now_ns = nat_now(nat);
 
-	if (now_ns - table->challenge_window_ns >= NS_PER_S) {
-		table->challenge_window_ns = now_ns;
-		table->challenge_count = 0;
-	}
-	if (table->challenge_count >= CHALLENGES_PER_SECOND)
+	if (now_ns - challenges->since_ns >= NS_PER_S)
+		*challenges = (struct tcp_challenges){ .since_ns = now_ns };
+	if (challenges->count >= CHALLENGES_PER_SECOND)
 		return;
-	table->challenge_count++;
+	challenges->count++;
 	tcp_output_ack(flow);
 }

@@ -80,7 +80,8 @@ int tcp_table_new(struct nat *nat, struct tcp_table **ret_table)
 	table->flows = calloc(table->capacity, sizeof(*table->flows));
 	table->half_open_port =
 		calloc((size_t)config->port_capacity + 1, sizeof(*table->half_open_port));
-	rc = table->flows && table->half_open_port ? 0 : -ENOMEM;
+	table->challenges = calloc((size_t)config->port_capacity + 1, sizeof(*table->challenges));
+	rc = table->flows && table->half_open_port && table->challenges ? 0 : -ENOMEM;
 	for (uint32_t i = 0; rc == 0 && i <= config->port_capacity; i++)
 		list_init(&table->half_open_port[i]);
 	if (rc == 0)
@@ -113,6 +114,7 @@ struct tcp_table *tcp_table_free(struct tcp_table *table)
 	budget_done(&table->half_open_budget);
 	tcp_pool_done(&table->pool);
 	index_done(&table->index);
+	free(table->challenges);
 	free(table->half_open_port);
 	free(table->flows);
 	free(table);

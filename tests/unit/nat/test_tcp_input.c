@@ -190,6 +190,17 @@ static void challenges_are_limited(void **state)
 		guest_send(TCP_RST, GUEST_ISN + 5, 0, 0, NULL, 0);
 	assert_int_equal(fixture->seen_count, 1000);
 	forget_segments();
+	/* A neighbour's keepalive probe is answered all the same. */
+	fixture->port = FIXTURE_PORT + 1;
+	fixture->guest.port++;
+	open_flow(500);
+	guest_send(TCP_ACK, fixture->sequence - 1, fixture->acknowledgement, 500, NULL, 0);
+	expect_segment(TCP_ACK);
+	fixture->port = FIXTURE_PORT;
+	fixture->guest.port--;
+	forget_segments();
+	guest_send(TCP_RST, GUEST_ISN + 5, 0, 0, NULL, 0);
+	expect_nothing();
 	advance_ms(1000);
 	guest_send(TCP_RST, GUEST_ISN + 5, 0, 0, NULL, 0);
 	assert_int_equal(fixture->seen_count, 1);
