@@ -1,0 +1,57 @@
+"""A VM that stands still for a while, as one that is snapshot or debugged, loses nothing."""
+
+import concurrent.futures
+import os
+import signal
+import socket
+import time
+
+import pytest
+from lab import pattern, servers, topology
+from lab.tartlet import qemu_pids
+from lab.waiting import until
+
+BYTES = 60_000_000
+
+
+class Source(servers.Source):
+    """Tells how far it came."""
+
+    sent = 0
+
+    def handle(self, connection):
+        for block in pattern.blocks(self.count):
+            connection.sendall(block)
+            self.sent += len(block)
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(1)
+
+    def stands_still(self):
+        """A question for `until`: nothing moved for two seconds."""
+        seen = [-1, 0.0]
+
+        def ask():
+            if seen[0] != self.sent:
+                seen[:] = self.sent, time.monotonic()
+            return time.monotonic() - seen[1] > 2
+
+        return ask
+
+
+@pytest.fixture
+def qemu(vm):
+    (pid,) = qemu_pids(vm.pids())
+    yield pid
+    os.kill(pid, signal.SIGCONT)
+
+
+def test_download_goes_on(lab, agent, qemu):
+    with Source(lab.server, BYTES) as source, concurrent.futures.ThreadPoolExecutor() as pool:
+        said = pool.submit(agent.run, f"tcp-ask {topology.SERVER} {source.port} </dev/null | sha256sum",
+                           timeout=90)
+        until(lambda: source.sent > BYTES // 20, 20, "the first bytes are sent")
+        os.kill(qemu, signal.SIGSTOP)
+        until(source.stands_still(), 20, "all queues are full")
+        assert source.sent < BYTES
+        os.kill(qemu, signal.SIGCONT)
+        assert said.result().split()[0] == pattern.sha256(BYTES)
