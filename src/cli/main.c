@@ -1,7 +1,6 @@
 /* tartlet: runs virtual machines with native vmnet networking. */
 
 #include <argp.h>
-#include <curl/curl.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -118,13 +117,7 @@ int main(int argc, char **argv)
 	error_t failure = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &choice);
 	if (failure || !choice.command)
 		return COMMAND_USAGE;
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-		fputs("cannot initialise libcurl\n", stderr);
-		return COMMAND_FAILED;
-	}
 	snprintf(name, sizeof(name), "tartlet %s", choice.command->name);
 	argv[choice.first] = name;
-	int code = choice.command->run(argc - choice.first, argv + choice.first);
-	curl_global_cleanup();
-	return code;
+	return choice.command->run(argc - choice.first, argv + choice.first);
 }

@@ -1,6 +1,5 @@
 #include "control/control_client.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "control/control_server.h"
+#include "control/curl_library.h"
 
 #define ANSWER_MOST    ((size_t)64 << 20)
 #define REQUEST_WAIT_S 30L
@@ -34,18 +34,19 @@ static size_t take_answer(char *data, size_t size, size_t count, void *context)
 	return more;
 }
 
-static int transfer(CURL *curl, long *ret_status, struct error *err)
+static int transfer(const struct curl_library *library, CURL *curl, long *ret_status,
+		    struct error *err)
 {
-	CURLcode code = curl_easy_perform(curl);
+	CURLcode code = library->easy_perform(curl);
 	if (code == CURLE_COULDNT_CONNECT) {
 		error_set(err, "the VM's control socket does not answer");
 		return -ECONNREFUSED;
 	}
 	if (code != CURLE_OK) {
-		error_set(err, "the VM's control socket: %s", curl_easy_strerror(code));
+		error_set(err, "the VM's control socket: %s", library->easy_strerror(code));
 		return -EPROTO;
 	}
-	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_status);
+	library->easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_status);
 	return 0;
 }
 
@@ -81,24 +82,28 @@ int control_client_request(int directory_fd, const char *method, const char *pat
 		 CONTROL_SOCKET_NAME);
 	snprintf(url, sizeof(url), "http://localhost%s", path);
 	autofree char *text = body ? json_dumps(body, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
-	CURL *curl = curl_easy_init();
+	const struct curl_library *library;
+	int r = curl_library_get(&library, err);
+	if (r < 0)
+		return r;
+	CURL *curl = library->easy_init();
 	if (!curl || (body && !text)) {
-		curl_easy_cleanup(curl);
+		library->easy_cleanup(curl);
 		error_set(err, "out of memory");
 		return -ENOMEM;
 	}
-	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_path);
-	curl_easy_setopt(curl, CURLOPT_URL, url);
-	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
-	curl_easy_setopt(curl, CURLOPT_NOPROXY, "*"); /* http_proxy may be set */
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT, REQUEST_WAIT_S);
-	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_answer);
-	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
+	library->easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_path);
+	library->easy_setopt(curl, CURLOPT_URL, url);
+	library->easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+	library->easy_setopt(curl, CURLOPT_NOPROXY, "*"); /* http_proxy may be set */
+	library->easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	library->easy_setopt(curl, CURLOPT_TIMEOUT, REQUEST_WAIT_S);
+	library->easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_answer);
+	library->easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
 	if (text)
-		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, text);
-	int r = transfer(curl, &status, err);
-	curl_easy_cleanup(curl);
+		library->easy_setopt(curl, CURLOPT_POSTFIELDS, text);
+	r = transfer(library, curl, &status, err);
+	library->easy_cleanup(curl);
 	if (r == 0)
 		r = understand(&answer, status, ret_answer, err);
 	free(answer.data);

@@ -536,6 +536,33 @@ def test_join_by_process(anybody, nothing_left, number):
         assert "vm0" not in inside(pid, "ip", "link")
 
 
+def proc_numbers(path, *names):
+    """Of a file of /proc with a name and a number a line."""
+    found = dict(re.findall(r"^(\w+):\s+(\d+)", pathlib.Path(path).read_text(), re.MULTILINE))
+    return [int(found[name]) for name in names]
+
+
+def wakeups(pid):
+    return sum(proc_numbers(task / "status", "voluntary_ctxt_switches")[0]
+               for task in pathlib.Path(f"/proc/{pid}/task").iterdir())
+
+
+def test_idle_costs_little(rooted, blue, nothing_left):
+    """A network that carries nothing: 2 MB of its own, 6 MB with its share of the libraries, and less
+    than one wake-up a second."""
+    blue.run("sysctl", "-q", "-w", "net.ipv6.conf.all.disable_ipv6=1")  # its neighbour discovery talks
+    with Running(rooted, "--netns", f"/run/netns/{blue.name}") as running:
+        running.facts("ready", running.output)
+        pid = running.process.pid
+        anonymous, = proc_numbers(f"/proc/{pid}/status", "RssAnon")
+        assert anonymous <= 2048, f"{anonymous} kB of private memory"
+        share, = proc_numbers(f"/proc/{pid}/smaps_rollup", "Pss")
+        assert share <= 6144, f"{share} kB in all"
+        before = wakeups(pid)
+        select.select([running.process.stdout], [], [], 5)  # nothing comes
+        assert wakeups(pid) - before < 5
+
+
 def test_join_is_killed(rooted, blue, nothing_left):
     with Running(rooted, "--netns", f"/run/netns/{blue.name}") as running:
         running.facts("ready", running.output)
