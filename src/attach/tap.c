@@ -34,9 +34,10 @@
 #define TAP_OFFLOADS (TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN)
 
 #define TAP_BUFFER_SIZE (VIRTIO_NET_HEADER_SIZE + FRAME_MAX_SIZE)
-/* Frames a batch: enough for one wake-up to be worth it, few enough for acknowledgements to leave
- * before the guest's window is used up. */
-#define TAP_BATCH 16
+/* A batch ends after so many frames or bytes: enough for one wake-up to be worth it, little enough
+ * for others (a short question beside a bulk upload) to get their turn soon. */
+#define TAP_BATCH_FRAMES 64
+#define TAP_BATCH_BYTES	 ((size_t)128 << 10)
 
 struct tap {
 	struct attachment attachment;
@@ -60,39 +61,45 @@ static void tap_close(struct tap *tap, const char *reason)
 	context->closed(context->context, tap->attachment.port, reason);
 }
 
-/* One frame; false when there is none, or no more ever. */
-static bool tap_receive_one(struct tap *tap)
+/* One frame; its size, or 0 when there is none, or no more ever. */
+static size_t tap_receive_one(struct tap *tap)
 {
-	ssize_t got = read(tap->fd, tap->buffer, TAP_BUFFER_SIZE);
+	ssize_t got;
 
-	if (got < 0 && errno == EINTR)
-		return true;
+	do
+		got = read(tap->fd, tap->buffer, TAP_BUFFER_SIZE);
+	while (got < 0 && errno == EINTR);
 	if (got < 0 && errno == EAGAIN)
-		return false;
+		return 0;
 	/* EBADFD: the interface was deleted, with or without its namespace. */
 	if (got <= 0) {
 		tap_close(tap, "the TAP interface is gone");
-		return false;
+		return 0;
 	}
 	struct reader reader = reader_of(tap->buffer, (size_t)got);
 	struct frame_offload offload;
 	if (!virtio_net_parse(&reader, &offload)) {
 		drop_count(tap->attachment.context.drops, DROP_BAD_OFFLOAD);
-		return true;
+		return (size_t)got;
 	}
 	const struct iovec part = { tap->buffer + reader.position, reader_left(&reader) };
 	attachment_receive_parts(&tap->attachment, &offload, &part, 1, part.iov_len);
-	return true;
+	return (size_t)got;
 }
 
 static void tap_ready(struct loop_watch *watch, uint32_t events)
 {
 	struct tap *tap = container_of(watch, struct tap, watch);
+	size_t size = 0;
+	size_t got;
 	unsigned count = 0;
 
 	(void)events;
-	while (count < TAP_BATCH && tap_receive_one(tap))
+	do {
+		got = tap_receive_one(tap);
+		size += got;
 		count++;
+	} while (got > 0 && count < TAP_BATCH_FRAMES && size < TAP_BATCH_BYTES);
 	frame_sink_flush(tap->attachment.ingress);
 }
 
