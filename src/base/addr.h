@@ -60,6 +60,11 @@ struct ip_addr ip_addr_from_v6(const uint8_t octet[16]);
 uint32_t ip_addr_to_v4(const struct ip_addr *addr);
 bool ip_addr_equal(const struct ip_addr *a, const struct ip_addr *b);
 bool ip_addr_is_v4(const struct ip_addr *addr);
+/* Octets that the family has: 4 or 16. */
+static inline size_t ip_addr_size(const struct ip_addr *addr)
+{
+	return addr->family == IP_FAMILY_V4 ? 4 : 16;
+}
 bool ip_addr_is_unspecified(const struct ip_addr *addr); /* 0.0.0.0, ::, or no family */
 bool ip_addr_is_loopback(const struct ip_addr *addr);	 /* 127/8, ::1, ::ffff:127/104 */
 bool ip_addr_is_multicast(const struct ip_addr *addr);	 /* 224/4, ff00::/8 */

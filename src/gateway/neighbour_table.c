@@ -15,7 +15,7 @@ static bool match_addr(const void *context, uint32_t entry, const void *key)
 
 static uint32_t hash_addr(const struct neighbour_table *table, const struct ip_addr *addr)
 {
-	return index_hash(&table->by_addr, addr, sizeof(*addr));
+	return index_hash(&table->by_addr, addr->octet, ip_addr_size(addr));
 }
 
 static struct neighbour_entry *find(const struct neighbour_table *table, const struct ip_addr *addr)

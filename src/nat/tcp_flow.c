@@ -8,13 +8,14 @@
 struct tcp_key tcp_key_of(const struct ip_endpoint *guest, const struct ip_endpoint *remote)
 {
 	const struct ip_endpoint *ends[2] = { guest, remote };
-	struct tcp_key key = { .bytes = { 0 } };
-	uint8_t *at = key.bytes;
+	struct tcp_key key = { .size = 0 };
 
 	for (size_t i = 0; i < 2; i++) {
-		memcpy(at, &ends[i]->addr, sizeof(struct ip_addr));
-		memcpy(at + sizeof(struct ip_addr), &ends[i]->port, 2);
-		at += sizeof(struct ip_addr) + 2;
+		size_t size = ip_addr_size(&ends[i]->addr);
+
+		memcpy(key.bytes + key.size, ends[i]->addr.octet, size);
+		memcpy(key.bytes + key.size + size, &ends[i]->port, 2);
+		key.size += size + 2;
 	}
 	return key;
 }
@@ -39,7 +40,7 @@ static uint32_t hash_of(const struct tcp_table *table, const struct ip_endpoint 
 {
 	struct tcp_key key = tcp_key_of(guest, remote);
 
-	return index_hash(&table->index, key.bytes, sizeof(key.bytes));
+	return index_hash(&table->index, key.bytes, key.size);
 }
 
 static uint32_t number_of(const struct tcp_flow *flow)

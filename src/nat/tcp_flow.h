@@ -184,9 +184,11 @@ static inline uint16_t tcp_mss_of_mtu(const struct nat *nat)
 	return (uint16_t)(nat->config.mtu - 40);
 }
 
-/* The endpoints of a flow in a row, for hashing. */
+/* The endpoints of a flow in a row, for hashing: no longer than their families need, since it is
+ * hashed for every segment. */
 struct tcp_key {
-	uint8_t bytes[2 * (sizeof(struct ip_addr) + 2)];
+	uint8_t bytes[2 * (16 + 2)];
+	size_t size;
 };
 struct tcp_key tcp_key_of(const struct ip_endpoint *guest, const struct ip_endpoint *remote);
 

@@ -26,7 +26,7 @@ static uint32_t initial_sequence(const struct tcp_table *table, const struct ip_
 {
 	struct tcp_key key = tcp_key_of(guest, remote);
 
-	return (uint32_t)siphash(&table->initial_key, key.bytes, sizeof(key.bytes)) +
+	return (uint32_t)siphash(&table->initial_key, key.bytes, key.size) +
 	       (uint32_t)(nat_now(table->nat) / (4 * NS_PER_US));
 }
 
