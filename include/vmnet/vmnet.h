@@ -407,7 +407,15 @@ VMNET_EXPORT vmnet_return_t vmnet_assignment_get(const char *state_directory, co
 /* Removing what is not there is a success. */
 VMNET_EXPORT vmnet_return_t vmnet_assignment_remove(const char *state_directory, const char *key,
 						    struct vmnet_error *error);
-/* Moves the assignment of `from` to `to`; what `to` had is replaced. */
+/*
+ * Moves all that `from` has to `to`, or nothing: the assignment, in place of what `to` had; and the
+ * key of a network that is under way in the default runtime directory. That network goes on as it
+ * is, and the next one with the key `to` gets its subnet and address. Its label follows where it is
+ * the key's own name (the first 64 characters, without blanks around); any other label stays.
+ * VMNET_INVALID_ARGUMENT: `from` has neither; VMNET_SHARING_SERVICE_BUSY: networks of both keys are
+ * under way. Should the process die meanwhile, the assignment is whole under one of the two keys,
+ * and the same call again completes what it began.
+ */
 VMNET_EXPORT vmnet_return_t vmnet_assignment_rename(const char *state_directory, const char *from,
 						    const char *to, struct vmnet_error *error);
 /* Calls visit for each assignment, in the order of the keys; what is shown is borrowed for the call.

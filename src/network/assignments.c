@@ -79,22 +79,39 @@ vmnet_return_t vmnet_assignment_remove(const char *state_directory, const char *
 	return assignments_result(status == -ENOENT ? 0 : status, &err, error);
 }
 
+/* The label of a network that is called by its key: as tartlet has it, without blanks around. */
+static const char *assignments_label(const char *key, char label[CONFIGURATION_LABEL_SIZE])
+{
+	char text[CONFIGURATION_KEY_SIZE];
+	size_t start = strspn(key, " \t");
+	size_t end = strlen(key);
+
+	while (end > start && (key[end - 1] == ' ' || key[end - 1] == '\t'))
+		end--;
+	if (end - start >= sizeof(text))
+		return NULL;
+	memcpy(text, key + start, end - start);
+	text[end - start] = '\0';
+	return configuration_cut_label(text, label) ? label : NULL;
+}
+
 vmnet_return_t vmnet_assignment_rename(const char *state_directory, const char *from,
 				       const char *to, struct vmnet_error *error)
 {
+	char from_label[CONFIGURATION_LABEL_SIZE];
+	char to_label[CONFIGURATION_LABEL_SIZE];
+	const struct registry_rename rename = {
+		.from = from,
+		.to = to,
+		.from_label = assignments_label(from, from_label),
+		.to_label = assignments_label(to, to_label),
+	};
 	struct registry *registry = NULL;
 	struct error err = {};
-	struct registry_assignment moved;
 	int status = assignments_open(state_directory, &registry, &err);
 
-	/* What `to` has is given up only for something that is there, and never for itself. */
 	if (status == 0)
-		status = registry_assignment_get(registry, from, &moved, &err);
-	if (status == 0 && strcmp(from, to) != 0) {
-		status = registry_assignment_remove(registry, to, &err);
-		if (status == 0 || status == -ENOENT)
-			status = registry_assignment_rename(registry, from, to, &err);
-	}
+		status = registry_assignment_rename(registry, &rename, &err);
 	(void)registry_close(registry);
 	return assignments_result(status, &err, error);
 }

@@ -350,16 +350,24 @@ static size_t configuration_cut(const char *text, size_t most)
 	return size;
 }
 
+bool configuration_cut_label(const char *text, char ret_label[CONFIGURATION_LABEL_SIZE])
+{
+	size_t size = configuration_cut(text, CONFIGURATION_LABEL_LENGTH);
+
+	if (size == 0 || size >= CONFIGURATION_LABEL_SIZE)
+		return false;
+	memcpy(ret_label, text, size);
+	ret_label[size] = '\0';
+	return true;
+}
+
 vmnet_return_t vmnet_network_configuration_set_label(vmnet_network_configuration_ref config,
 						     const char *label)
 {
 	if (!label || label[0] == '\0')
 		return CONFIGURATION_REFUSE(config, "a label must not be empty");
-	size_t size = configuration_cut(label, CONFIGURATION_LABEL_LENGTH);
-	if (size >= sizeof(config->label))
+	if (!configuration_cut_label(label, config->label))
 		return CONFIGURATION_REFUSE(config, "the label is not UTF-8");
-	memcpy(config->label, label, size);
-	config->label[size] = '\0';
 	return configuration_ok(config);
 }
 

@@ -36,7 +36,7 @@ static const char *const statements[] = {
 	[STATEMENT_PUT] = "INSERT OR REPLACE INTO assignment(key, first, length, guest) "
 			  "VALUES(?1, ?2, ?3, ?4)",
 	[STATEMENT_REMOVE] = "DELETE FROM assignment WHERE key = ?1",
-	[STATEMENT_RENAME] = "UPDATE assignment SET key = ?2 WHERE key = ?1",
+	[STATEMENT_RENAME] = "UPDATE OR REPLACE assignment SET key = ?2 WHERE key = ?1",
 	[STATEMENT_LIST] = "SELECT " ASSIGNMENT_COLUMNS " FROM assignment a ORDER BY a.key",
 };
 _Static_assert(ARRAY_COUNT(statements) == STATEMENT_COUNT, "one text for each statement");

@@ -41,7 +41,7 @@ int assignment_store_put(struct assignment_store *store, const char *key,
 /* The caller knows that the key has one. */
 int assignment_store_remove(struct assignment_store *store, const char *key,
 			    struct error *err) MUST_USE;
-/* The caller knows that `from` has one and `to` has none. */
+/* What `to` has is replaced. The caller knows that `from` has one, and is another key. */
 int assignment_store_rename(struct assignment_store *store, const char *from, const char *to,
 			    struct error *err) MUST_USE;
 /* All, by key; the caller frees the array. */

@@ -22,6 +22,7 @@ enum statement {
 	STATEMENT_FIND_KEY,
 	STATEMENT_FIND_PORT,
 	STATEMENT_INSERT,
+	STATEMENT_RENAME,
 	STATEMENT_REMOVE,
 	STATEMENT_REMOVE_PORTS,
 	STATEMENT_REMOVE_OWNER,
@@ -49,6 +50,7 @@ static const char *const statements[] = {
 				"OR ?4 = zeroblob(16)) LIMIT 1",
 	[STATEMENT_INSERT] = "INSERT INTO holding(owner, first, length, guest, label, state, key) "
 			     "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+	[STATEMENT_RENAME] = "UPDATE holding SET key = ?3, label = ?4 WHERE id = ?1 AND key = ?2",
 	[STATEMENT_REMOVE] = "DELETE FROM holding WHERE id = ?1",
 	[STATEMENT_REMOVE_PORTS] = "DELETE FROM port WHERE holding = ?1",
 	[STATEMENT_REMOVE_OWNER] = "DELETE FROM holding WHERE owner = ?1",
@@ -338,6 +340,18 @@ int holding_store_insert(struct holding_store *store, const struct ip_prefix *su
 	if (result == 0)
 		*ret_id = sqlite3_last_insert_rowid(store->database.connection);
 	return result;
+}
+
+int holding_store_rename(struct holding_store *store, int64_t id, const char *from, const char *to,
+			 const char *label, struct error *err)
+{
+	char short_label[REGISTRY_LABEL_SIZE];
+
+	cut_label(label, short_label);
+	sqlite3_stmt *statement = registry_database_ask(&store->database, STATEMENT_RENAME, "isss",
+							id, from, to, (const char *)short_label);
+
+	return registry_database_run(&store->database, statement, err);
 }
 
 int holding_store_remove(struct holding_store *store, int64_t id, struct error *err)

@@ -54,6 +54,9 @@ int holding_store_find_port(struct holding_store *store, uint8_t protocol,
 int holding_store_insert(struct holding_store *store, const struct ip_prefix *subnet,
 			 const struct ip_addr *guest, const char *label, const char *state,
 			 const char *key, int64_t *ret_id, struct error *err) MUST_USE;
+/* Gives it another key and label; fine when it has not the key `from` (any more). */
+int holding_store_rename(struct holding_store *store, int64_t id, const char *from, const char *to,
+			 const char *label, struct error *err) MUST_USE;
 int holding_store_remove(struct holding_store *store, int64_t id, struct error *err) MUST_USE;
 int holding_store_add_port(struct holding_store *store, int64_t id, uint8_t protocol,
 			   const struct ip_endpoint *at, struct error *err) MUST_USE;

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "registry/assignment_store.h"
 #include "registry/holding_store.h"
+#include "registry/key_rename.h"
 #include "registry/subnet_choice.h"
 
 struct registry {
@@ -320,39 +321,12 @@ int registry_assignment_remove(struct registry *registry, const char *key, struc
 	return result;
 }
 
-static int rename_assignment(struct registry *registry, const char *from, const char *to,
-			     struct error *err)
-{
-	struct assignment_store *store = &registry->assignments;
-	struct registry_assignment assignment;
-	int result = get_assignment(registry, from, &assignment, err);
-
-	if (result < 0)
-		return result;
-	result = assignment_store_get(store, to, &assignment, err);
-	if (result == 1) {
-		error_set(err, "\"%s\" has an assignment already", to);
-		return -EEXIST;
-	}
-	if (result == 0)
-		result = assignment_store_rename(store, from, to, err);
-	return result == 0 ? assignment_store_commit(store, err) : result;
-}
-
-int registry_assignment_rename(struct registry *registry, const char *from, const char *to,
+int registry_assignment_rename(struct registry *registry, const struct registry_rename *rename,
 			       struct error *err)
 {
-	if (to[0] == '\0' || strlen(to) >= REGISTRY_KEY_SIZE) {
-		error_set(err, "the key of an assignment must have 1 to %d bytes",
-			  REGISTRY_KEY_SIZE - 1);
-		return -EINVAL;
-	}
 	lock(registry);
-	int result = assignment_store_begin(&registry->assignments, true, err);
+	int result = key_rename(&registry->holdings, &registry->assignments, rename, err);
 
-	if (result == 0)
-		result = rename_assignment(registry, from, to, err);
-	assignment_store_rollback(&registry->assignments);
 	unlock(registry);
 	return result;
 }

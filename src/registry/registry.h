@@ -155,14 +155,34 @@ struct registry_assignment {
 	struct ip_addr guest;
 };
 
-/* get, remove, rename: -ENOENT (with a sentence) when the key has no assignment; others as registry_open. */
+/* get, remove: -ENOENT (with a sentence) when the key has no assignment; others as registry_open. */
 int registry_assignment_get(struct registry *registry, const char *key,
 			    struct registry_assignment *ret_assignment, struct error *err) MUST_USE;
 /* A live holding of it goes on. */
 int registry_assignment_remove(struct registry *registry, const char *key,
 			       struct error *err) MUST_USE;
-/* -EEXIST when the new key has one already. Meant for a key without a live holding. */
-int registry_assignment_rename(struct registry *registry, const char *from, const char *to,
+
+struct registry_rename {
+	const char *from; /* keys */
+	const char *to;
+	/* A live holding of `from` that people know by the first label is known by the second from
+	 * then on; any other label stays. Both NULL = every label stays. */
+	const char *from_label;
+	const char *to_label;
+};
+
+/*
+ * Moves all that `from` has to `to`, or nothing: the assignment, in place of what `to` had; and a
+ * live holding's key, so that it is found under the new one while it lives and names the right
+ * virtual machine. The holding itself goes on: at no moment can another process take its subnet.
+ * What `to` holds live goes on too, but not when `from` holds something: -EBUSY.
+ *
+ * A process that dies meanwhile leaves the assignment under one of the two keys, with all that `to`
+ * had or nothing of it; the same call again completes what it began.
+ *
+ * -ENOENT: `from` has neither. -EINVAL: `to` is empty or too long. Others as registry_open.
+ */
+int registry_assignment_rename(struct registry *registry, const struct registry_rename *rename,
 			       struct error *err) MUST_USE;
 
 typedef void registry_assignment_fn(void *context, const struct registry_assignment *assignment);

@@ -6,7 +6,8 @@
 
 #include "base/compiler.h"
 
-/* The same directory for what runs now: nothing of these tests is in the user's own. */
+/* The calls on assignments look for what runs now where the environment says: nothing of these tests
+ * is in the user's own. */
 static int make_directories(void **state)
 {
 	int status = make_directory(state);
@@ -18,7 +19,11 @@ static vmnet_network_configuration_ref keyed(const char *key, uint8_t number)
 {
 	vmnet_network_configuration_ref config = new_configuration(key);
 	const struct ether_addr seed = ether_of(number);
+	char runtime[sizeof(directory) + 8];
 
+	(void)snprintf(runtime, sizeof(runtime), "%s/vmnet", directory);
+	assert_int_equal(vmnet_network_configuration_set_runtime_directory(config, runtime),
+			 VMNET_SUCCESS);
 	assert_int_equal(vmnet_network_configuration_set_assignment(config, key, &seed),
 			 VMNET_SUCCESS);
 	assert_int_equal(vmnet_network_configuration_set_prefix_length(config, 30), VMNET_SUCCESS);
@@ -205,6 +210,97 @@ static void test_rename(void **state)
 	assign_remove("new");
 }
 
+static void assert_taken(const struct place *place, const char *sentence)
+{
+	vmnet_network_configuration_ref config = keyed("thief", 0x6f);
+	vmnet_return_t status;
+
+	assert_int_equal(
+		vmnet_network_configuration_set_ipv4_subnet(config, &place->subnet, &place->mask),
+		VMNET_SUCCESS);
+	assert_null(vmnet_network_create(config, &status));
+	assert_int_equal(status, VMNET_SHARING_SERVICE_BUSY);
+	assert_non_null(strstr(vmnet_network_configuration_get_error(config), sentence));
+	vmnet_network_configuration_release(config);
+}
+
+static void must_rename(const char *from, const char *to)
+{
+	struct vmnet_error error = { "" };
+	vmnet_return_t status = vmnet_assignment_rename(directory, from, to, &error);
+
+	assert_string_equal(error.text, "");
+	assert_int_equal(status, VMNET_SUCCESS);
+}
+
+/* The network goes on under its new name, and nobody gets what is its. */
+static void test_rename_while_it_runs(void **state)
+{
+	vmnet_network_ref network = create(keyed("old", 0x61));
+	struct place place = place_of(network, 0x61);
+	struct vmnet_error error = { "" };
+
+	(void)state;
+	must_rename("old", "new");
+	assert_unassigned("old");
+	assert_assigned("new", &place);
+	assert_taken(&place, "is in use by VM \"new\"");
+
+	/* another machine may have the old name, and each of the two keeps its own */
+	vmnet_network_ref other = create(keyed("old", 0x61));
+	struct place elsewhere = place_of(other, 0x61);
+	assert_int_not_equal(elsewhere.subnet.s_addr, place.subnet.s_addr);
+	assert_int_equal(vmnet_assignment_rename(directory, "old", "new", &error),
+			 VMNET_SHARING_SERVICE_BUSY);
+	assert_non_null(strstr(error.text, "\"old\" cannot be renamed to \"new\""));
+	assert_assigned("old", &elsewhere);
+	assert_assigned("new", &place);
+	vmnet_network_release(other);
+	vmnet_network_release(network);
+
+	struct place again = run_once("new", 0x62);
+	assert_same(&again, &place);
+	assign_remove("old");
+	assign_remove("new");
+}
+
+/* What people call it: the name that the key is, as it is cut for a label, or one of its own. */
+static void test_rename_and_labels(void **state)
+{
+	static const struct {
+		const char *from, *to, *label, *after;
+	} cases[] = {
+		{ " a ", "b", "a", "VM \"b\"" },
+		{ "a", "\t b", "a", "VM \"b\"" },
+		{ "a", "b", "build machine", "VM \"build machine\"" },
+		{ "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"
+		  "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz4567 and more",
+		  "b",
+		  "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"
+		  "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz4567",
+		  "VM \"b\"" },
+		{ "a",
+		  "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijkl, and on it goes",
+		  "a", "VM \"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijkl\"" },
+		{ "a", "   ", "a", "VM \"a\"" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+		vmnet_network_configuration_ref config = keyed(cases[i].from, 0x71);
+
+		assert_int_equal(vmnet_network_configuration_set_label(config, cases[i].label),
+				 VMNET_SUCCESS);
+		vmnet_network_ref network = create(config);
+		struct place place = place_of(network, 0x71);
+
+		must_rename(cases[i].from, cases[i].to);
+		assert_taken(&place, cases[i].after);
+		vmnet_network_release(network);
+		assign_remove(cases[i].to);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -213,6 +309,8 @@ int main(void)
 		cmocka_unit_test(test_visit_in_the_order_of_the_keys),
 		cmocka_unit_test(test_remove),
 		cmocka_unit_test(test_rename),
+		cmocka_unit_test(test_rename_while_it_runs),
+		cmocka_unit_test(test_rename_and_labels),
 	};
 
 	return cmocka_run_group_tests(tests, make_directories, remove_directory);
