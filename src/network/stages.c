@@ -58,13 +58,14 @@ static int stages_new_gateway(struct vmnet_network *network)
 	return status;
 }
 
-/* Asked once a new flow to a private address: a few index look-ups that wait for nobody. */
+/* Asked at each new flow to a private address, so as often as a guest likes: see registry.h. */
 static bool stages_belongs_to_other(void *context, const struct ip_addr *addr)
 {
 	const struct vmnet_network *network = context;
 	const struct ip_prefix one = { *addr, 32 };
 
-	return ip_prefix_is_rfc1918(&one) && registry_is_held_by_other(network->holding, addr);
+	return ip_prefix_is_rfc1918(&one) &&
+	       registry_is_held_by_other(network->holding, addr, loop_now(network->loop));
 }
 
 static int stages_new_nat(struct vmnet_network *network)

@@ -237,40 +237,6 @@ int holding_store_find(struct holding_store *store, const struct ip_prefix *pref
 	return 0;
 }
 
-/* True when the row of that length which covers the address is somebody else's and live. */
-static bool is_held_at_length(struct holding_store *store, uint8_t length,
-			      const struct ip_addr *addr, int64_t except)
-{
-	int64_t first = ip_addr_to_v4(addr) & ip_length_to_mask(length);
-	sqlite3_stmt *statement = registry_database_ask(&store->database, STATEMENT_FIND, "iii",
-							(int64_t)length, first, first);
-	struct holding_row row;
-
-	if (registry_database_step(&store->database, statement, NULL) != 1)
-		return false;
-	read_row(statement, &row);
-	(void)sqlite3_reset(statement); /* it gave a row: no error to repeat */
-	return row.id != except && (row.owner == store->owner ||
-				    registry_owner_is_live(store->directory_fd, row.owner));
-}
-
-bool holding_store_is_held(struct holding_store *store, const struct ip_addr *addr, int64_t except)
-{
-	bool held = false;
-
-	store->database.is_impatient = true;
-	if (registry_database_begin(&store->database, false, NULL) == 0) {
-		if (read_lengths(store, NULL) == 0) {
-			for (uint8_t length = 0; length <= 32 && !held; length++)
-				held = (store->lengths & (UINT64_C(1) << length)) &&
-				       is_held_at_length(store, length, addr, except);
-		}
-		registry_database_rollback(&store->database);
-	}
-	store->database.is_impatient = false;
-	return held;
-}
-
 int holding_store_find_key(struct holding_store *store, const char *state, const char *key,
 			   struct holding_row *ret_row, struct error *err)
 {

@@ -39,9 +39,6 @@ void holding_store_rollback(struct holding_store *store);
 /* 1 with a live holding that overlaps the prefix, 0 without one, or negative errno. */
 int holding_store_find(struct holding_store *store, const struct ip_prefix *prefix,
 		       struct holding_row *ret_row, struct error *err) MUST_USE;
-/* True when a live holding other than `except` covers the IPv4 address. Reads only, in a transaction
- * of its own that never waits for a writer (WAL); none may be open. */
-bool holding_store_is_held(struct holding_store *store, const struct ip_addr *addr, int64_t except);
 /* The live holding of that key of that state directory: 1, 0 or negative errno. */
 int holding_store_find_key(struct holding_store *store, const char *state, const char *key,
 			   struct holding_row *ret_row, struct error *err) MUST_USE;

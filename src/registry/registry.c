@@ -9,15 +9,18 @@
 
 #include "base/random.h"
 #include "registry/assignment_store.h"
+#include "registry/held_snapshot.h"
 #include "registry/holding_store.h"
 #include "registry/key_rename.h"
 #include "registry/subnet_choice.h"
 
 struct registry {
-	pthread_mutex_t mutex; /* around all that is below */
+	pthread_mutex_t mutex; /* around stores and count */
 	struct holding_store holdings;
 	struct assignment_store assignments;
 	size_t holding_count;
+
+	struct held_snapshot held; /* has a lock of its own, that of a thread which must not wait */
 };
 
 static void lock(struct registry *registry)
@@ -47,19 +50,26 @@ int registry_open(const struct registry_paths *paths, struct registry **ret_regi
 	}
 	int result = assignment_store_open(&registry->assignments, paths->state_directory, err);
 
-	if (result < 0) {
-		free(registry);
-		return result;
-	}
+	if (result < 0)
+		goto fail;
 	result = holding_store_open(&registry->holdings, paths->runtime_directory, err);
-	if (result < 0) {
-		assignment_store_close(&registry->assignments);
-		free(registry);
-		return result;
-	}
+	if (result < 0)
+		goto fail_assignments;
+	result = held_snapshot_open(&registry->held, registry->holdings.database.path,
+				    registry->holdings.directory_fd, err);
+	if (result < 0)
+		goto fail_holdings;
 	(void)pthread_mutex_init(&registry->mutex, NULL); /* default attributes: cannot fail */
 	*ret_registry = registry;
 	return 0;
+
+fail_holdings:
+	holding_store_close(&registry->holdings);
+fail_assignments:
+	assignment_store_close(&registry->assignments);
+fail:
+	free(registry);
+	return result;
 }
 
 struct registry *registry_close(struct registry *registry)
@@ -67,6 +77,7 @@ struct registry *registry_close(struct registry *registry)
 	if (!registry)
 		return NULL;
 	assert(registry->holding_count == 0);
+	held_snapshot_close(&registry->held);
 	holding_store_close(&registry->holdings);
 	assignment_store_close(&registry->assignments);
 	(void)pthread_mutex_destroy(&registry->mutex); /* nobody else has the handle */
@@ -231,16 +242,11 @@ int registry_release_port(struct registry_holding *holding, uint8_t protocol,
 	return change_port(holding, holding_store_remove_port, protocol, at, err);
 }
 
-bool registry_is_held_by_other(struct registry_holding *holding, const struct ip_addr *addr)
+bool registry_is_held_by_other(struct registry_holding *holding, const struct ip_addr *addr,
+			       uint64_t now_ns)
 {
-	struct registry *registry = holding->registry;
-
-	if (!ip_addr_is_v4(addr) || pthread_mutex_trylock(&registry->mutex) != 0)
-		return false;
-	bool held = holding_store_is_held(&registry->holdings, addr, holding->id);
-
-	unlock(registry);
-	return held;
+	return ip_addr_is_v4(addr) &&
+	       held_snapshot_find(&holding->registry->held, addr, holding->id, now_ns);
 }
 
 bool registry_find_port_holder(struct registry *registry, uint8_t protocol,

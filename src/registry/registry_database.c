@@ -211,29 +211,49 @@ static int configure(struct registry_database *database, struct error *err)
 	return result == 0 ? prepare(database, err) : result;
 }
 
-int registry_database_open(struct registry_database *database,
-			   const struct registry_database_kind *kind, const char *path,
-			   struct error *err)
+static int connect_to(struct registry_database *database, const struct registry_database_kind *kind,
+		      const char *path, int flags, struct error *err)
 {
 	*database = (struct registry_database){ .kind = kind, .path = strdup(path) };
 	if (!database->path) {
 		error_set(err, "out of memory");
 		return -ENOMEM;
 	}
-	/* The registry has its own lock around every call. */
+	/* Whoever has the connection has a lock of its own around every call. */
 	int code = sqlite3_open_v2(database->path, &database->connection,
-				   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-				   NULL);
-	int result;
+				   flags | SQLITE_OPEN_NOMUTEX, NULL);
 
-	if (code == SQLITE_OK) {
-		(void)sqlite3_busy_handler(database->connection, wait_for_others, database);
+	if (code != SQLITE_OK)
+		return fail(database, code, err);
+	(void)sqlite3_busy_handler(database->connection, wait_for_others, database);
+	return 0;
+}
+
+int registry_database_open(struct registry_database *database,
+			   const struct registry_database_kind *kind, const char *path,
+			   struct error *err)
+{
+	int result =
+		connect_to(database, kind, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
+
+	if (result == 0)
 		result = configure(database, err);
-	} else {
-		result = fail(database, code, err);
-	}
 	if (result < 0)
 		registry_database_close(database);
+	return result;
+}
+
+int registry_database_open_reader(struct registry_database *database,
+				  const struct registry_database_kind *kind, const char *path,
+				  struct error *err)
+{
+	int result = connect_to(database, kind, path, SQLITE_OPEN_READONLY, err);
+
+	if (result == 0)
+		result = prepare(database, err);
+	if (result < 0)
+		registry_database_close(database);
+	database->is_impatient = true;
 	return result;
 }
 

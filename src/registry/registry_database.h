@@ -35,6 +35,12 @@ struct registry_database {
 int registry_database_open(struct registry_database *database,
 			   const struct registry_database_kind *kind, const char *path,
 			   struct error *err) MUST_USE;
+/* A connection that only reads a file which registry_database_open() has opened in this process, and
+ * that stays open longer. Of the kind its statements count. Once it is open it never waits: what
+ * cannot be read at once is -EBUSY. */
+int registry_database_open_reader(struct registry_database *database,
+				  const struct registry_database_kind *kind, const char *path,
+				  struct error *err) MUST_USE;
 /* Fine after a failed open, and twice. */
 void registry_database_close(struct registry_database *database);
 

@@ -19,7 +19,8 @@ int registry_directory_open_private(const char *path, char **ret_path, int *ret_
 
 /*
  * The four below are called while the caller has the write lock of the holdings file: nobody judges
- * or cleans owners while one is being made.
+ * or cleans owners while one is being made. Only whoever has read the owner from a committed row may
+ * ask without it whether that one lives: its lock was taken before the row.
  */
 
 /* A new owner, with a random id above 0. The lock lives as long as the descriptor. */

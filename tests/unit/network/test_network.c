@@ -479,6 +479,33 @@ static void test_no_guest_is_a_dhcp_server(void **state)
 	end_pair(network, guests);
 }
 
+/* Whatever is asked of a network of the registry is refused, be it of this process or another's. */
+static void test_other_networks_are_refused(void **state)
+{
+	vmnet_network_ref network = create(new_configuration("mine"));
+	vmnet_network_ref other = create(new_configuration("theirs"));
+	struct in_addr subnet;
+	struct guest guest;
+
+	(void)state;
+	guest_attach(&guest, network, 1);
+	guest.addr = guest_addr_at(&guest, 9);
+	guest_ask_gateway(&guest);
+	vmnet_network_get_ipv4_subnet(other, &subnet, NULL);
+	for (uint32_t host = 1; host < 4; host++) { /* the gateway of the other is the first */
+		const struct ip_endpoint from = { guest.addr, 40000 };
+		const struct ip_endpoint to = { ip_addr_from_v4(ntohl(subnet.s_addr) + host), 9 };
+
+		guest_send_udp(&guest, &guest.gateway_mac, &from, &to, "x", 1);
+		guest_ask_gateway(&guest);
+		assert_int_equal(drops_of(network, "forbidden_destination"), host);
+	}
+	assert_int_equal(statistics_of(network).udp_flows, 0);
+	vmnet_network_release(other);
+	vmnet_network_release(network);
+	(void)close(guest.fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -493,6 +520,7 @@ int main(void)
 		cmocka_unit_test(test_two_guests_talk),
 		cmocka_unit_test(test_borrowed_macs_are_refused),
 		cmocka_unit_test(test_no_guest_is_a_dhcp_server),
+		cmocka_unit_test(test_other_networks_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);

@@ -12,21 +12,6 @@
 #define PROCESSES    8
 #define NS_MOST_EACH 1000000
 
-/* A sanitizer's allocator takes several times what is measured here (SQLite gives its page cache
- * back with each transaction of another process): such a build prints the time, and judges all but
- * the time. Plain builds judge that too. */
-#if defined(__SANITIZE_ADDRESS__)
-#define IS_TIME_JUDGED false
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) ||                         \
-	__has_feature(thread_sanitizer)
-#define IS_TIME_JUDGED false
-#endif
-#endif
-#ifndef IS_TIME_JUDGED
-#define IS_TIME_JUDGED true
-#endif
-
 struct result {
 	uint32_t first;
 	uint32_t last;

@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdatomic.h>
+
+#include "registry/held_snapshot.h"
 
 static const struct ip_addr no_address;
 
@@ -41,35 +44,48 @@ static void released_holder(void **state)
 	assert_null(registry_holding_release(NULL));
 }
 
-static bool is_held(const struct registry_holding *holding, const char *text)
+static bool is_held(struct registry_holding *holding, const char *text, uint64_t now_ns)
 {
-	struct ip_addr addr;
+	struct ip_addr addr = addr_of(text);
 
-	assert_true(ip_addr_parse(text, &addr));
-	return registry_is_held_by_other((struct registry_holding *)(uintptr_t)holding, &addr);
+	return registry_is_held_by_other(holding, &addr, now_ns);
 }
 
-/* What a guest must not reach: the networks of others, not its own and not what nobody has. */
+/* What a guest must not reach: the networks of others, not its own and not what nobody has. How soon
+ * a change is seen has a test of its own (test_held_snapshot.c). */
 static void addresses_of_others(void **state)
 {
 	struct rig *rig = *state;
 	struct registry_request theirs = wanting("ci-3", "10.1.2.0/30");
 	struct registry_request large = wanting("lab", "10.64.0.0/16");
 	struct registry_request mine = wanting("ci-4", "10.1.2.4/30");
+	struct registry_request also_mine = wanting("ci-5", "10.1.2.8/30");
 	struct rig_child child = rig_child_start(rig, &theirs, NULL);
 	struct rig_child lab = rig_child_start(rig, &large, NULL);
 	struct registry_holding *holding = must_hold(rig_open(rig), &mine);
+	struct registry_holding *second = must_hold(rig->registry, &also_mine);
+	uint64_t now_ns = 5;
 
-	assert_true(is_held(holding, "10.1.2.0"));
-	assert_true(is_held(holding, "10.1.2.3"));
-	assert_true(is_held(holding, "10.64.200.9"));
-	assert_false(is_held(holding, "10.1.2.4"));
-	assert_false(is_held(holding, "10.1.2.8"));
-	assert_false(is_held(holding, "10.65.0.1"));
-	assert_false(is_held(holding, "::1"));
+	assert_true(is_held(holding, "10.1.2.0", now_ns));
+	assert_true(is_held(holding, "10.1.2.3", now_ns));
+	assert_true(is_held(holding, "10.64.200.9", now_ns));
+	assert_false(is_held(holding, "10.1.2.4", now_ns));
+	assert_false(is_held(holding, "10.1.2.12", now_ns));
+	assert_false(is_held(holding, "10.65.0.1", now_ns));
+	assert_false(is_held(holding, "::1", now_ns));
+	/* two networks of one handle are strangers too */
+	assert_true(is_held(holding, "10.1.2.8", now_ns));
+	assert_true(is_held(second, "10.1.2.4", now_ns));
+	assert_false(is_held(second, "10.1.2.8", now_ns));
+
 	rig_child_end(&child, true);
-	assert_false(is_held(holding, "10.1.2.2"));
+	now_ns += HELD_SNAPSHOT_MOST_NS;
+	assert_false(is_held(holding, "10.1.2.2", now_ns));
+	assert_true(is_held(holding, "10.64.200.9", now_ns + HELD_SNAPSHOT_JUDGE_NS));
 	rig_child_end(&lab, false);
+	now_ns += 2 * HELD_SNAPSHOT_MOST_NS;
+	assert_false(is_held(holding, "10.64.200.9", now_ns));
+	(void)registry_holding_release(second);
 	(void)registry_holding_release(holding);
 }
 
@@ -348,6 +364,7 @@ static void bad_directories(void **state)
 
 struct worker {
 	struct registry *registry;
+	_Atomic uint64_t *now_ns; /* of all */
 	unsigned failures;
 };
 
@@ -362,8 +379,15 @@ static void *work(void *context)
 
 		worker->failures += registry_hold(worker->registry, &request, &first, NULL) < 0;
 		worker->failures += registry_hold(worker->registry, &request, &second, NULL) < 0;
-		if (first && second)
+		if (first && second) {
+			struct ip_addr addr = second->guest;
+
 			worker->failures += ip_prefix_overlaps(&first->subnet, &second->subnet);
+			/* each look as if long after any other */
+			worker->failures += !registry_is_held_by_other(
+				first, &addr,
+				atomic_fetch_add(worker->now_ns, 2 * HELD_SNAPSHOT_MOST_NS));
+		}
 		(void)registry_holding_release(first);
 		(void)registry_holding_release(second);
 	}
@@ -375,10 +399,11 @@ static void threads_share_a_handle(void **state)
 	struct rig *rig = *state;
 	struct worker workers[4];
 	pthread_t threads[ARRAY_COUNT(workers)];
+	_Atomic uint64_t now_ns = 0;
 
 	rig_open(rig);
 	for (size_t i = 0; i < ARRAY_COUNT(workers); i++) {
-		workers[i] = (struct worker){ .registry = rig->registry };
+		workers[i] = (struct worker){ .registry = rig->registry, .now_ns = &now_ns };
 		assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
 	}
 	for (size_t i = 0; i < ARRAY_COUNT(workers); i++) {

@@ -81,6 +81,33 @@ static void round_trip(void **state)
 	registry_database_close(&database);
 }
 
+static void readers_only_read(void **state)
+{
+	struct registry_database database;
+	struct registry_database reader;
+	char path[160];
+	struct error err = { "" };
+	int64_t number = 0;
+
+	path_in(*state, "read.db", path);
+	assert_int_equal(registry_database_open(&database, &kind, path, NULL), 0);
+	assert_int_equal(registry_database_open_reader(&reader, &kind, path, NULL), 0);
+	assert_int_equal(put(&reader, "a", 1, "", 0, &err), -EACCES);
+	assert_non_null(strstr(err.text, "cannot be opened for writing"));
+	assert_int_equal(put(&database, "a", 1, "", 0, NULL), 0);
+	assert_int_equal(get(&reader, "a", "", 0, &number), 1);
+	assert_int_equal(number, 1);
+
+	/* it does not wait: this journal keeps readers out while somebody commits */
+	assert_int_equal(sqlite3_exec(database.connection, "BEGIN EXCLUSIVE", NULL, NULL, NULL),
+			 SQLITE_OK);
+	assert_int_equal(get(&reader, "a", "", 0, &number), -EBUSY);
+	registry_database_rollback(&database);
+	assert_int_equal(get(&reader, "a", "", 0, &number), 1);
+	registry_database_close(&reader);
+	registry_database_close(&database);
+}
+
 /* Fills a file, opens it as a registry file, and expects a sentence and the very same bytes. */
 static void assert_left_alone(const char *path, const char *reason)
 {
@@ -287,6 +314,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(round_trip, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(readers_only_read, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(foreign_files, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(damaged_files, rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(empty_file_is_filled, rig_setup, rig_teardown),
