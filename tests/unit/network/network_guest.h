@@ -1,24 +1,15 @@
 #pragma once
 /*
- * A guest at the far end of a port's socket, who speaks in frames, and the networks of these tests,
- * whose records are in a directory of their own. Whatever is awaited is awaited with poll().
+ * A guest at the far end of a port's socket, who speaks in frames. Whatever is awaited is awaited
+ * with poll().
  */
 
-#include <ftw.h>
+#include "network_rig.h"
+
 #include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "vmnet/vmnet.h"
 #include "wire/arp.h"
 #include "wire/checksum.h"
 #include "wire/dhcp.h"
@@ -27,71 +18,6 @@
 
 #define GUEST_WAIT_MS	 10000
 #define GUEST_FRAME_SIZE 2048
-
-static char directory[64];
-
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-	(void)status;
-	(void)type;
-	(void)walk;
-	return remove(path);
-}
-
-static int make_directory(void **state)
-{
-	(void)state;
-	(void)snprintf(directory, sizeof(directory), "/tmp/test-network-XXXXXX");
-	return mkdtemp(directory) ? 0 : -1;
-}
-
-static int remove_directory(void **state)
-{
-	(void)state;
-	return nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static inline vmnet_network_configuration_ref new_configuration(const char *label)
-{
-	vmnet_network_configuration_ref config =
-		vmnet_network_configuration_create(VMNET_SHARED_MODE, NULL);
-
-	assert_non_null(config);
-	assert_int_equal(vmnet_network_configuration_set_label(config, label), VMNET_SUCCESS);
-	assert_int_equal(vmnet_network_configuration_set_state_directory(config, directory),
-			 VMNET_SUCCESS);
-	assert_int_equal(vmnet_network_configuration_set_runtime_directory(config, directory),
-			 VMNET_SUCCESS);
-	return config;
-}
-
-/* Consumes the configuration. */
-static inline vmnet_network_ref create(vmnet_network_configuration_ref config)
-{
-	vmnet_return_t status;
-	vmnet_network_ref network = vmnet_network_create(config, &status);
-
-	if (!network)
-		print_error("%s\n", vmnet_network_configuration_get_error(config));
-	assert_non_null(network);
-	assert_int_equal(status, VMNET_SUCCESS);
-	vmnet_network_configuration_release(config);
-	return network;
-}
-
-static inline struct ether_addr ether_of(uint8_t number)
-{
-	return (struct ether_addr){ { 2, 0, 0, 0, 0, number } };
-}
-
-static inline void reserve(vmnet_network_configuration_ref config, uint8_t number)
-{
-	const struct in_addr any = { 0 };
-	const struct ether_addr client = ether_of(number);
-
-	assert_int_equal(vmnet_network_configuration_add_dhcp_reservation(config, &client, &any),
-			 VMNET_SUCCESS);
-}
 
 struct guest {
 	int fd;

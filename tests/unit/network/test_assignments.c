@@ -1,29 +1,17 @@
 /* What a key keeps between runs, by the public calls only. */
 
 #include <arpa/inet.h>
+#include <string.h>
 
-#include "network_guest.h"
+#include "network_rig.h"
 
 #include "base/compiler.h"
-
-/* The calls on assignments look for what runs now where the environment says: nothing of these tests
- * is in the user's own. */
-static int make_directories(void **state)
-{
-	int status = make_directory(state);
-
-	return status < 0 ? status : setenv("XDG_RUNTIME_DIR", directory, 1);
-}
 
 static vmnet_network_configuration_ref keyed(const char *key, uint8_t number)
 {
 	vmnet_network_configuration_ref config = new_configuration(key);
 	const struct ether_addr seed = ether_of(number);
-	char runtime[sizeof(directory) + 8];
 
-	(void)snprintf(runtime, sizeof(runtime), "%s/vmnet", directory);
-	assert_int_equal(vmnet_network_configuration_set_runtime_directory(config, runtime),
-			 VMNET_SUCCESS);
 	assert_int_equal(vmnet_network_configuration_set_assignment(config, key, &seed),
 			 VMNET_SUCCESS);
 	assert_int_equal(vmnet_network_configuration_set_prefix_length(config, 30), VMNET_SUCCESS);
@@ -313,5 +301,5 @@ int main(void)
 		cmocka_unit_test(test_rename_and_labels),
 	};
 
-	return cmocka_run_group_tests(tests, make_directories, remove_directory);
+	return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

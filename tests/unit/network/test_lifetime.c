@@ -5,83 +5,13 @@
  */
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <ftw.h>
-#include <netinet/ether.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "network_rig.h"
 
 #include "base/compiler.h"
-#include "vmnet/vmnet.h"
-
-static char directory[64];
-
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-	(void)status;
-	(void)type;
-	(void)walk;
-	return remove(path);
-}
-
-static int make_directory(void **state)
-{
-	(void)state;
-	(void)snprintf(directory, sizeof(directory), "/tmp/test-lifetime-XXXXXX");
-	return mkdtemp(directory) ? 0 : -1;
-}
-
-static int remove_directory(void **state)
-{
-	(void)state;
-	return nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static vmnet_network_configuration_ref new_configuration(const char *label)
-{
-	vmnet_network_configuration_ref config =
-		vmnet_network_configuration_create(VMNET_SHARED_MODE, NULL);
-
-	assert_non_null(config);
-	assert_int_equal(vmnet_network_configuration_set_label(config, label), VMNET_SUCCESS);
-	assert_int_equal(vmnet_network_configuration_set_state_directory(config, directory),
-			 VMNET_SUCCESS);
-	assert_int_equal(vmnet_network_configuration_set_runtime_directory(config, directory),
-			 VMNET_SUCCESS);
-	return config;
-}
-
-static void reserve(vmnet_network_configuration_ref config, const char *mac)
-{
-	const struct in_addr any = { 0 };
-	struct ether_addr client;
-
-	assert_non_null(ether_aton_r(mac, &client));
-	assert_int_equal(vmnet_network_configuration_add_dhcp_reservation(config, &client, &any),
-			 VMNET_SUCCESS);
-}
-
-static vmnet_network_ref create(vmnet_network_configuration_ref config)
-{
-	vmnet_return_t status;
-	vmnet_network_ref network = vmnet_network_create(config, &status);
-
-	if (!network)
-		print_error("%s\n", vmnet_network_configuration_get_error(config));
-	assert_non_null(network);
-	assert_int_equal(status, VMNET_SUCCESS);
-	vmnet_network_configuration_release(config);
-	return network;
-}
 
 static void attach_pair(vmnet_network_ref network, int *ret_fd, vmnet_port_t *ret_port)
 {
@@ -208,7 +138,7 @@ static void test_taken_port_names_the_holder(void **state)
 	char sentence[128];
 
 	(void)state;
-	reserve(config, "02:00:00:00:00:01");
+	reserve(config, 1);
 	assert_int_equal(vmnet_network_configuration_add_port_forward(config, &forward),
 			 VMNET_SUCCESS);
 	vmnet_network_ref network = create(config);
@@ -218,7 +148,7 @@ static void test_taken_port_names_the_holder(void **state)
 	assert_int_equal(bound[0].external_family, AF_INET);
 
 	config = new_configuration("ci-4");
-	reserve(config, "02:00:00:00:00:02");
+	reserve(config, 2);
 	forward.external_port = bound[0].external_port;
 	assert_int_equal(vmnet_network_configuration_add_port_forward(config, &forward),
 			 VMNET_SUCCESS);
@@ -244,7 +174,7 @@ static void test_live_forwards(void **state)
 	vmnet_network_configuration_ref config = new_configuration("live");
 
 	(void)state;
-	reserve(config, "02:00:00:00:00:01");
+	reserve(config, 1);
 	vmnet_network_ref network = create(config);
 	assert_int_equal(vmnet_network_add_port_forward(network, &forward, &bound, &error),
 			 VMNET_SUCCESS);
