@@ -1,11 +1,9 @@
 #include "cli/command.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
-#include "vm/vm_name.h"
 
 int command_fail(int code, const struct error *err)
 {
@@ -21,27 +19,6 @@ int command_open_home(struct vm_home *home)
 		return command_fail(COMMAND_FAILED, &err);
 	vm_home_sweep(home);
 	return COMMAND_OK;
-}
-
-int command_open_vm(const struct vm_home *home, const char *name, int missing_code,
-		    struct vm_directory *ret_directory)
-{
-	struct error err;
-	int r = vm_directory_open(home, name, ret_directory, &err);
-
-	if (r < 0)
-		return command_fail(r == -ENOENT ? missing_code : COMMAND_FAILED, &err);
-	vm_directory_touch(ret_directory);
-	return COMMAND_OK;
-}
-
-const char *command_parse_name(struct argp_state *state, const char *argument)
-{
-	struct error err;
-
-	if (vm_name_check(argument, &err) < 0)
-		argp_error(state, "%s", err.text);
-	return argument;
 }
 
 unsigned long command_parse_number(struct argp_state *state, const char *option,
@@ -65,4 +42,10 @@ bool command_parse_format(struct argp_state *state, const char *argument)
 		argp_error(state, "invalid value \"%s\" for --format: expected text or json",
 			   argument);
 	return json;
+}
+
+void command_print_json(const json_t *value)
+{
+	(void)json_dumpf(value, stdout, JSON_INDENT(2)); /* stdout's errors show at exit */
+	putchar('\n');
 }

@@ -2,10 +2,11 @@
 /* The commands of the tartlet program, and what they share. */
 
 #include <argp.h>
+#include <jansson.h>
+#include <stdbool.h>
 
 #include "base/compiler.h"
 #include "base/error.h"
-#include "vm/vm_directory.h"
 #include "vm/vm_home.h"
 
 /* Exit codes (Tart's contract). */
@@ -38,12 +39,8 @@ int command_fail(int code, const struct error *err) MUST_USE;
 
 /* Opens the home and sweeps what earlier processes left in it. COMMAND_OK, or a printed failure. */
 int command_open_home(struct vm_home *home) MUST_USE;
-/* COMMAND_OK, or a printed failure: missing_code where there is no such VM. */
-int command_open_vm(const struct vm_home *home, const char *name, int missing_code,
-		    struct vm_directory *ret_directory) MUST_USE;
 
 /* For parsers. Each ends the program with a usage error (64) where the argument is bad. */
-const char *command_parse_name(struct argp_state *state, const char *argument);
 unsigned long command_parse_number(struct argp_state *state, const char *option,
 				   const char *argument, unsigned long least, unsigned long most);
 /* --format text|json: true = JSON. */
@@ -53,3 +50,6 @@ bool command_parse_format(struct argp_state *state, const char *argument);
 	{                                                                                          \
 		.name = "format", .key = 'f', .arg = "FORMAT", .doc = "text (default) or json"     \
 	}
+
+/* As --format json prints. */
+void command_print_json(const json_t *value);

@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "cli/command.h"
+#include "cli/named_vm.h"
 #include "vm/files.h"
 #include "vm/vm_config.h"
 
@@ -59,8 +60,6 @@ static const struct argp_option options_table[] = {
 
 static void check_complete(struct argp_state *state, const struct create_options *options)
 {
-	if (!options->name)
-		argp_error(state, "the VM's NAME is missing");
 	if (!options->kernel)
 		argp_error(state, "--kernel FILE is missing");
 	if (!options->initrd)
@@ -100,16 +99,12 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 							  VM_CONFIG_MEMORY_LEAST >> 20,
 							  VM_CONFIG_MEMORY_MOST >> 20);
 		return 0;
-	case ARGP_KEY_ARG:
-		if (options->name)
-			argp_error(state, "unexpected argument \"%s\"", argument);
-		options->name = command_parse_name(state, argument);
-		return 0;
 	case ARGP_KEY_END:
+		(void)named_vm_parse_only(key, argument, state, &options->name);
 		check_complete(state, options);
 		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return named_vm_parse_only(key, argument, state, &options->name);
 	}
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/fd.h"
 #include "cli/command.h"
+#include "cli/named_vm.h"
 #include "vm/vm_lock.h"
 #include "vmnet/vmnet.h"
 
@@ -21,7 +22,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		options->names = state->argv + state->next;
 		options->count = state->argc - state->next;
 		for (int i = 0; i < options->count; i++)
-			(void)command_parse_name(state, options->names[i]);
+			(void)named_vm_parse(state, options->names[i]);
 		state->next = state->argc;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
@@ -64,7 +65,7 @@ static int delete_one(const struct vm_home *home, const char *name)
 	struct vm_directory directory;
 	struct error err;
 
-	int code = command_open_vm(home, name, COMMAND_VM_STATE, &directory);
+	int code = named_vm_open(home, name, COMMAND_VM_STATE, &directory);
 	if (code != COMMAND_OK)
 		return code;
 	/* Held to the end: nobody starts what is being deleted. */

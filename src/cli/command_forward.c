@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/forward_spec.h"
 #include "cli/forward_text.h"
+#include "cli/named_vm.h"
 #include "control/control_client.h"
 #include "control/control_json.h"
 #include "vm/vm_lock.h"
@@ -76,7 +77,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		if (state->arg_num == 0)
 			options->action = parse_action(state, argument);
 		else if (state->arg_num == 1)
-			options->name = command_parse_name(state, argument);
+			options->name = named_vm_parse(state, argument);
 		else if (state->arg_num == 2 && options->action != ACTION_LIST)
 			options->spec_text = argument;
 		else
@@ -107,8 +108,7 @@ static void print_forwards(const json_t *forwards, bool json)
 	size_t i;
 
 	if (json) {
-		(void)json_dumpf(forwards, stdout, JSON_INDENT(2)); /* as for any print */
-		putchar('\n');
+		command_print_json(forwards);
 		return;
 	}
 	json_array_foreach(forwards, i, forward)
@@ -295,16 +295,15 @@ static int remove_all(const struct vm_directory *directory, const struct forward
 }
 
 static int act(const struct vm_home *home, const struct vm_directory *directory,
-	       const struct forward_options *options)
+	       const void *context)
 {
+	const struct forward_options *options = context;
 	struct error err = { .text = "" };
 	json_t *forwards = NULL;
 	int r = 0;
 
-	if (vm_lock_holder(directory->fd) == 0) {
-		error_set(&err, "VM \"%s\" is not running", directory->name);
-		return command_fail(COMMAND_VM_STATE, &err);
-	}
+	if (vm_lock_holder(directory->fd) == 0)
+		return named_vm_not_running(directory);
 	switch (options->action) {
 	case ACTION_NONE:
 		break;
@@ -342,20 +341,10 @@ int command_forward(int argc, char **argv)
 		       "  tartlet forward list debian",
 	};
 	struct forward_options options = { 0 };
-	struct vm_directory directory;
-	struct vm_home home;
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
 		return COMMAND_USAGE;
-	int code = command_open_home(&home);
-	if (code == COMMAND_OK) {
-		code = command_open_vm(&home, options.name, COMMAND_VM_STATE, &directory);
-		if (code == COMMAND_OK) {
-			code = act(&home, &directory, &options);
-			vm_directory_close(&directory);
-		}
-		vm_home_close(&home);
-	}
+	int code = named_vm_act(options.name, COMMAND_VM_STATE, act, &options);
 	forward_specs_done(&options.specs);
 	return code;
 }

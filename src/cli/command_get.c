@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "cli/command.h"
 #include "cli/forward_text.h"
+#include "cli/named_vm.h"
 #include "vm/run_state.h"
 #include "vm/vm_config.h"
 #include "vm/vm_lock.h"
@@ -35,17 +36,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case 'f':
 		options->json = command_parse_format(state, argument);
 		return 0;
-	case ARGP_KEY_ARG:
-		if (options->name)
-			argp_error(state, "unexpected argument \"%s\"", argument);
-		options->name = command_parse_name(state, argument);
-		return 0;
-	case ARGP_KEY_END:
-		if (!options->name)
-			argp_error(state, "the VM's NAME is missing");
-		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return named_vm_parse_only(key, argument, state, &options->name);
 	}
 }
 
@@ -133,8 +125,10 @@ static void print_text(const json_t *root)
 	}
 }
 
-static int print_vm(const struct vm_home *home, const struct vm_directory *directory, bool json)
+static int print_vm(const struct vm_home *home, const struct vm_directory *directory,
+		    const void *context)
 {
+	const struct get_options *options = context;
 	struct network_facts facts = { 0 };
 	struct vm_config config;
 	struct error err;
@@ -148,9 +142,8 @@ static int print_vm(const struct vm_home *home, const struct vm_directory *direc
 	} else if (!(root = to_json(directory, &config, &facts))) {
 		error_set(&err, "out of memory");
 		code = command_fail(COMMAND_FAILED, &err);
-	} else if (json) {
-		(void)json_dumpf(root, stdout, JSON_INDENT(2)); /* as for any print */
-		putchar('\n');
+	} else if (options->json) {
+		command_print_json(root);
 	} else {
 		print_text(root);
 	}
@@ -174,19 +167,8 @@ int command_get(int argc, char **argv)
 		       "  tartlet get debian --format json | jq -r '.Forwards[].externalPort'",
 	};
 	struct get_options options = { 0 };
-	struct vm_directory directory;
-	struct vm_home home;
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
 		return COMMAND_USAGE;
-	int code = command_open_home(&home);
-	if (code != COMMAND_OK)
-		return code;
-	code = command_open_vm(&home, options.name, COMMAND_VM_STATE, &directory);
-	if (code == COMMAND_OK) {
-		code = print_vm(&home, &directory, options.json);
-		vm_directory_close(&directory);
-	}
-	vm_home_close(&home);
-	return code;
+	return named_vm_act(options.name, COMMAND_VM_STATE, print_vm, &options);
 }

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "cli/command.h"
+#include "cli/named_vm.h"
 #include "control/control_client.h"
 #include "vm/vm_config.h"
 #include "vm/vm_lock.h"
@@ -49,17 +50,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 				   "invalid value \"%s\" for --resolver: expected dhcp or arp",
 				   argument);
 		return 0;
-	case ARGP_KEY_ARG:
-		if (options->name)
-			argp_error(state, "unexpected argument \"%s\"", argument);
-		options->name = command_parse_name(state, argument);
-		return 0;
-	case ARGP_KEY_END:
-		if (!options->name)
-			argp_error(state, "the VM's NAME is missing");
-		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return named_vm_parse_only(key, argument, state, &options->name);
 	}
 }
 
@@ -152,8 +144,9 @@ static int resolve_in_time(const struct vm_home *home, const struct vm_directory
 }
 
 static int print_address(const struct vm_home *home, const struct vm_directory *directory,
-			 const struct ip_options *options)
+			 const void *context)
 {
+	const struct ip_options *options = context;
 	struct ip_addr address;
 	struct error err = { .text = "" };
 	char text[IP_ADDR_TEXT_SIZE];
@@ -195,19 +188,8 @@ int command_ip(int argc, char **argv)
 		       "  ssh user@$(tartlet ip debian --wait 60)",
 	};
 	struct ip_options options = { .resolver = RESOLVER_DHCP };
-	struct vm_directory directory;
-	struct vm_home home;
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
 		return COMMAND_USAGE;
-	int code = command_open_home(&home);
-	if (code != COMMAND_OK)
-		return code;
-	code = command_open_vm(&home, options.name, COMMAND_VM_STATE, &directory);
-	if (code == COMMAND_OK) {
-		code = print_address(&home, &directory, &options);
-		vm_directory_close(&directory);
-	}
-	vm_home_close(&home);
-	return code;
+	return named_vm_act(options.name, COMMAND_VM_STATE, print_address, &options);
 }

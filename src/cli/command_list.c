@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "cli/command.h"
 #include "cli/text_table.h"
+#include "vm/vm_directory.h"
 #include "vm/vm_lock.h"
 
 #define GB	  UINT64_C(1000000000)
@@ -75,8 +76,7 @@ static void print_json(const struct listed_vm *vms, size_t count)
 						"Accessed", accessed, "Running",
 						(int)vms[i].running, "State", state_name(&vms[i])));
 	}
-	(void)json_dumpf(list, stdout, JSON_INDENT(2)); /* stdout's errors show at exit */
-	putchar('\n');
+	command_print_json(list);
 	json_decref(list);
 }
 

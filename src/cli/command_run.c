@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "cli/command.h"
+#include "cli/named_vm.h"
 #include "cli/run_facts.h"
 #include "cli/run_guest.h"
 #include "cli/run_network.h"
@@ -237,7 +238,7 @@ static void finish(struct run *run)
 }
 
 static int run_vm(const struct vm_home *home, const struct vm_directory *directory,
-		  const struct run_options *options)
+		  const void *options)
 {
 	struct run run = {
 		.home = home,
@@ -266,8 +267,6 @@ static int run_vm(const struct vm_home *home, const struct vm_directory *directo
 int command_run(int argc, char **argv)
 {
 	struct run_options options;
-	struct vm_directory directory;
-	struct vm_home home;
 
 	run_options_parse(argc, argv, &options);
 	if (options.not_available) {
@@ -275,16 +274,8 @@ int command_run(int argc, char **argv)
 		run_options_done(&options);
 		return COMMAND_FAILED;
 	}
-	int code = command_open_home(&home);
-	if (code == COMMAND_OK) {
-		/* 1, not 2: the contract has it so for this command. */
-		code = command_open_vm(&home, options.name, COMMAND_FAILED, &directory);
-		if (code == COMMAND_OK) {
-			code = run_vm(&home, &directory, &options);
-			vm_directory_close(&directory);
-		}
-		vm_home_close(&home);
-	}
+	/* 1, not 2: the contract has it so for this command. */
+	int code = named_vm_act(options.name, COMMAND_FAILED, run_vm, &options);
 	run_options_done(&options);
 	return code;
 }

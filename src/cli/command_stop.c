@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "cli/command.h"
+#include "cli/named_vm.h"
 #include "vm/vm_lock.h"
 
 #define TIMEOUT_DEFAULT_S 30
@@ -28,17 +29,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		options->timeout_s = (unsigned)command_parse_number(state, "--timeout", argument, 0,
 								    TIMEOUT_MOST_S);
 		return 0;
-	case ARGP_KEY_ARG:
-		if (options->name)
-			argp_error(state, "unexpected argument \"%s\"", argument);
-		options->name = command_parse_name(state, argument);
-		return 0;
-	case ARGP_KEY_END:
-		if (!options->name)
-			argp_error(state, "the VM's NAME is missing");
-		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return named_vm_parse_only(key, argument, state, &options->name);
 	}
 }
 
@@ -88,15 +80,17 @@ static int send_signal(int pid_fd, int signal_number)
 	return syscall(SYS_pidfd_send_signal, pid_fd, signal_number, NULL, 0) < 0 ? -errno : 0;
 }
 
-static int stop(const struct vm_directory *directory, unsigned timeout_s)
+static int stop(const struct vm_home *home, const struct vm_directory *directory,
+		const void *context)
 {
+	const struct stop_options *options = context;
 	struct error err;
 	autoclose int pid_fd = open_holder(directory);
 
+	(void)home;
 	if (pid_fd == -ESRCH) {
-		error_set(&err, "VM \"%s\" is not running", directory->name);
 		pid_fd = -1;
-		return command_fail(COMMAND_VM_STATE, &err);
+		return named_vm_not_running(directory);
 	}
 	if (pid_fd == -EREMOTE) {
 		error_set(&err,
@@ -107,7 +101,7 @@ static int stop(const struct vm_directory *directory, unsigned timeout_s)
 		return command_fail(COMMAND_FAILED, &err);
 	}
 	int r = pid_fd < 0 ? pid_fd : send_signal(pid_fd, SIGINT);
-	if (r == 0 && !wait_end(pid_fd, timeout_s)) {
+	if (r == 0 && !wait_end(pid_fd, options->timeout_s)) {
 		r = send_signal(pid_fd, SIGKILL);
 		if (r == 0)
 			(void)wait_end(pid_fd, KILL_WAIT_S); /* SIGKILL is not refused */
@@ -141,19 +135,8 @@ int command_stop(int argc, char **argv)
 		       "  tartlet stop debian --timeout 5",
 	};
 	struct stop_options options = { .timeout_s = TIMEOUT_DEFAULT_S };
-	struct vm_directory directory;
-	struct vm_home home;
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
 		return COMMAND_USAGE;
-	int code = command_open_home(&home);
-	if (code != COMMAND_OK)
-		return code;
-	code = command_open_vm(&home, options.name, COMMAND_VM_STATE, &directory);
-	if (code == COMMAND_OK) {
-		code = stop(&directory, options.timeout_s);
-		vm_directory_close(&directory);
-	}
-	vm_home_close(&home);
-	return code;
+	return named_vm_act(options.name, COMMAND_VM_STATE, stop, &options);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/named_vm.h"
 
 /* One bit a kind of network; two of them cannot be had at once. */
 enum {
@@ -100,13 +101,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 				   argument);
 		return 0;
 	case ARGP_KEY_ARG:
-		if (options->name)
-			argp_error(state, "unexpected argument \"%s\"", argument);
-		options->name = command_parse_name(state, argument);
-		return 0;
+		return named_vm_parse_only(key, argument, state, &options->name);
 	case ARGP_KEY_END:
-		if (!options->name)
-			argp_error(state, "the VM's NAME is missing");
+		(void)named_vm_parse_only(key, argument, state, &options->name);
 		if (options->network.is_vmnet)
 			parser->networks |= NETWORK_VMNET;
 		if (__builtin_popcount(parser->networks) > 1)

@@ -1,0 +1,227 @@
+#include "cli/named_vm.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cli/command.h"
+#include "vm/files.h"
+
+struct ending {
+	int code;
+	char said[512]; /* on standard error */
+};
+
+typedef int child_fn(const void *context);
+
+/* In a process of its own: usage errors end it. */
+static struct ending run(child_fn *child, const void *context)
+{
+	struct ending ending = { .code = -1 };
+	size_t size = 0;
+	ssize_t got;
+	int status;
+	int fds[2];
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	(void)fflush(NULL);
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (dup2(fds[1], STDERR_FILENO) < 0)
+			_exit(99);
+		int code = child(context);
+
+		(void)fflush(stderr);
+		_exit(code);
+	}
+	(void)close(fds[1]);
+	while ((got = read(fds[0], ending.said + size, sizeof(ending.said) - 1 - size)) > 0)
+		size += (size_t)got;
+	(void)close(fds[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	ending.code = WEXITSTATUS(status);
+	return ending;
+}
+
+/* --- the argument ------------------------------------------------------------------------- */
+
+struct options {
+	const char *name;
+	bool has_flag;
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	struct options *options = state->input;
+
+	switch (key) {
+	case 'f':
+		options->has_flag = true;
+		return 0;
+	default:
+		return named_vm_parse_only(key, argument, state, &options->name);
+	}
+}
+
+struct line {
+	const char *words[4];
+	const char *name; /* NULL = a usage error */
+	const char *said; /* part of it */
+};
+
+/* 0 when the name is found as expected. */
+static int parse_line(const void *context)
+{
+	static const struct argp_option table[] = { { .name = "flag", .key = 'f' }, { 0 } };
+	static const struct argp argp = { .options = table, .parser = parse, .args_doc = "NAME" };
+	const struct line *line = context;
+	struct options options = { .name = NULL };
+	char words[5][300] = { "tartlet test" };
+	char *argv[6] = { words[0] };
+	int argc = 1;
+
+	for (; argc < 5 && line->words[argc - 1]; argc++) {
+		(void)snprintf(words[argc], sizeof(words[argc]), "%s", line->words[argc - 1]);
+		argv[argc] = words[argc];
+	}
+	if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
+		return 98;
+	return !line->name || strcmp(options.name, line->name) != 0 || !options.has_flag;
+}
+
+static void one_name(void **state)
+{
+	static const struct line lines[] = {
+		{ { "one", "-f" }, "one", "" },
+		{ { "--flag", "two words" }, "two words", "" },
+		{ { "-f", "--", "r\xc3\xa9mi" }, "r\xc3\xa9mi", "" },
+		{ { "-f" }, NULL, "the VM's NAME is missing" },
+		{ { "one", "two", "-f" }, NULL, "unexpected argument \"two\"" },
+		{ { "a/b", "-f" }, NULL, "it may not contain \"/\"" },
+		{ { "", "-f" }, NULL, "VM name is empty" },
+		{ { "one", "--other" }, NULL, "unrecognized option" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(lines); i++) {
+		struct ending ending = run(parse_line, &lines[i]);
+
+		assert_non_null(strstr(ending.said, lines[i].said));
+		assert_int_equal(ending.code, lines[i].name ? 0 : COMMAND_USAGE);
+	}
+}
+
+/* --- the VM ------------------------------------------------------------------------------- */
+
+static char home_path[64];
+
+static int make_home(void **state)
+{
+	(void)state;
+	(void)snprintf(home_path, sizeof(home_path), "/tmp/tartlet-unit-XXXXXX");
+	return mkdtemp(home_path) ? setenv("TARTLET_HOME", home_path, 1) : -1;
+}
+
+static int remove_home(void **state)
+{
+	(void)state;
+	return files_remove_tree(AT_FDCWD, home_path);
+}
+
+static void make_vm(const char *name)
+{
+	struct vm_draft draft;
+	struct vm_home home;
+
+	assert_int_equal(vm_home_open(&home, NULL), 0);
+	assert_int_equal(vm_draft_begin(&home, &draft, NULL), 0);
+	int fd = openat(draft.fd, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	(void)close(fd);
+	assert_int_equal(vm_draft_publish(&home, &draft, name, NULL), 0);
+	vm_draft_end(&home, &draft);
+	vm_home_close(&home);
+}
+
+struct visit {
+	const char *name;
+	int code;
+};
+
+/* Answers what it is told to, when it was given what it should be. */
+static int visit_vm(const struct vm_home *home, const struct vm_directory *directory,
+		    const void *options)
+{
+	const struct visit *visit = options;
+
+	if (strcmp(directory->name, visit->name) != 0 || strcmp(home->path, home_path) != 0 ||
+	    faccessat(directory->fd, "config.json", R_OK, 0) < 0)
+		return 97;
+	return visit->code;
+}
+
+static int act(const void *context)
+{
+	const struct visit *visit = context;
+
+	return named_vm_act(visit->name, 44, visit_vm, visit);
+}
+
+static int act_not_running(const void *context)
+{
+	struct vm_directory directory;
+	struct vm_home home;
+
+	if (vm_home_open(&home, NULL) < 0 ||
+	    named_vm_open(&home, context, 96, &directory) != COMMAND_OK)
+		return 95;
+	return named_vm_not_running(&directory);
+}
+
+static void acting(void **state)
+{
+	static const struct visit good = { "one", 33 };
+	static const struct visit missing = { "none", 33 };
+
+	(void)state;
+	make_vm("one");
+	struct ending ending = run(act, &good);
+
+	assert_int_equal(ending.code, 33);
+	assert_string_equal(ending.said, "");
+	ending = run(act, &missing);
+	assert_int_equal(ending.code, 44);
+	assert_string_equal(ending.said, "the specified VM \"none\" does not exist\n");
+	ending = run(act_not_running, "one");
+	assert_int_equal(ending.code, COMMAND_VM_STATE);
+	assert_string_equal(ending.said, "VM \"one\" is not running\n");
+
+	assert_int_equal(setenv("TARTLET_HOME", "/proc/no/such", 1), 0);
+	ending = run(act, &good);
+	assert_int_equal(ending.code, COMMAND_FAILED);
+	assert_non_null(strstr(ending.said, "TARTLET_HOME is invalid: /proc/no "));
+	assert_int_equal(setenv("TARTLET_HOME", home_path, 1), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_name),
+		cmocka_unit_test(acting),
+	};
+
+	return cmocka_run_group_tests(tests, make_home, remove_home);
+}
