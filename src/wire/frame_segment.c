@@ -97,37 +97,56 @@ static void set_tcp(struct frame *segment, uint32_t sequence, uint8_t flags, boo
 	segment->header[l4 + TCP_FLAGS_OFFSET] = flags;
 }
 
-static size_t cut_up(const struct frame *frame, frame_segment_emit *emit, void *context)
+/* The cursor stands at the segment's first byte. `parts` is what the segment's payload points to. */
+static void cut_one(const struct frame *frame, size_t index, struct iov_cursor *cursor,
+		    struct iovec parts[FRAME_PAYLOAD_MAX_PARTS], struct frame *segment)
 {
 	const struct packet *packet = &frame->packet;
-	struct reader sequence_field =
-		reader_of(frame->header + packet->l4_offset + TCP_SEQUENCE_OFFSET, 4);
-	uint32_t sequence = reader_u32(&sequence_field);
-	uint8_t flags = frame->header[packet->l4_offset + TCP_FLAGS_OFFSET];
+	size_t offset = index * frame->offload.gso_size;
+	size_t left = frame->payload_size - offset;
+	size_t size = left < frame->offload.gso_size ? left : frame->offload.gso_size;
+
+	segment->payload = parts;
+	segment->payload_count = iov_cursor_cut(cursor, size, parts, FRAME_PAYLOAD_MAX_PARTS);
+	segment->payload_size = size;
+	if (packet->ip_protocol == PACKET_IP_PROTOCOL_TCP) {
+		struct reader field =
+			reader_of(frame->header + packet->l4_offset + TCP_SEQUENCE_OFFSET, 4);
+		uint8_t flags = frame->header[packet->l4_offset + TCP_FLAGS_OFFSET];
+
+		set_tcp(segment, reader_u32(&field) + (uint32_t)offset, flags, offset == 0,
+			size == left);
+	} else {
+		patch_u16(segment, (size_t)packet->l4_offset + UDP_SIZE_OFFSET,
+			  (uint16_t)(UDP_HEADER_SIZE + size));
+	}
+	set_ip(segment, (uint16_t)(packet->ip_id + index));
+	set_l4_checksum(segment);
+}
+
+static size_t cut_up(const struct frame *frame, frame_segment_emit *emit, void *context)
+{
 	struct iov_cursor cursor = iov_cursor_of(frame->payload, frame->payload_count);
 	struct iovec parts[FRAME_PAYLOAD_MAX_PARTS];
 	struct frame segment = *frame;
-	size_t count = 0;
+	size_t count = frame_segment_count(frame);
 
-	for (size_t offset = 0; offset < frame->payload_size; count++) {
-		size_t left = frame->payload_size - offset;
-		size_t size = left < frame->offload.gso_size ? left : frame->offload.gso_size;
-
-		segment.payload = parts;
-		segment.payload_count = iov_cursor_cut(&cursor, size, parts, ARRAY_COUNT(parts));
-		segment.payload_size = size;
-		if (packet->ip_protocol == PACKET_IP_PROTOCOL_TCP)
-			set_tcp(&segment, sequence + (uint32_t)offset, flags, offset == 0,
-				size == left);
-		else
-			patch_u16(&segment, (size_t)packet->l4_offset + UDP_SIZE_OFFSET,
-				  (uint16_t)(UDP_HEADER_SIZE + size));
-		set_ip(&segment, (uint16_t)(packet->ip_id + count));
-		set_l4_checksum(&segment);
+	for (size_t i = 0; i < count; i++) {
+		cut_one(frame, i, &cursor, parts, &segment);
 		emit(context, &segment);
-		offset += size;
 	}
 	return count;
+}
+
+void frame_segment_one(const struct frame *frame, size_t index,
+		       struct iovec parts[FRAME_PAYLOAD_MAX_PARTS], struct frame *ret_segment)
+{
+	struct iov_cursor cursor = iov_cursor_of(frame->payload, frame->payload_count);
+
+	assert(index < frame_segment_count(frame));
+	iov_cursor_skip(&cursor, index * frame->offload.gso_size);
+	*ret_segment = *frame;
+	cut_one(frame, index, &cursor, parts, ret_segment);
 }
 
 size_t frame_segment(struct frame *frame, frame_segment_emit *emit, void *context)

@@ -20,6 +20,16 @@ typedef void frame_segment_emit(void *context, const struct frame *frame);
  */
 size_t frame_segment(struct frame *frame, frame_segment_emit *emit, void *context);
 
+/* Of a super-frame whose marks are sound (frame_check_offload()). */
+static inline size_t frame_segment_count(const struct frame *frame)
+{
+	return (frame->payload_size + frame->offload.gso_size - 1) / frame->offload.gso_size;
+}
+
+/* One of its segments. `parts` is what the segment's payload points to and must outlive it. */
+void frame_segment_one(const struct frame *frame, size_t index,
+		       struct iovec parts[FRAME_PAYLOAD_MAX_PARTS], struct frame *ret_segment);
+
 /* Completes a partial checksum in full and marks it valid; a frame without one is left as it is.
  * False: the marks do not name the frame's TCP or UDP header. */
 bool frame_complete_checksum(struct frame *frame) MUST_USE;

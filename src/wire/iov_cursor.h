@@ -49,3 +49,20 @@ static inline size_t iov_cursor_cut(struct iov_cursor *cursor, size_t size, stru
 	}
 	return parts;
 }
+
+/* Passes over size bytes, which must be there. */
+static inline void iov_cursor_skip(struct iov_cursor *cursor, size_t size)
+{
+	while (size > 0) {
+		assert(cursor->index < cursor->count);
+		size_t left = cursor->iov[cursor->index].iov_len - cursor->offset;
+		size_t now = left < size ? left : size;
+
+		size -= now;
+		cursor->offset += now;
+		if (now == left) {
+			cursor->index++;
+			cursor->offset = 0;
+		}
+	}
+}

@@ -77,6 +77,20 @@ static uint16_t l4_checksum(uint64_t sum, const struct frame *frame, size_t l4_h
 						l4_header_size % 2 != 0));
 }
 
+/* Writes the header with the checksum's field 0; returns what the pseudo header adds up to. */
+static uint64_t start_udp(const struct frame *frame, struct writer *writer,
+			  const struct ip_endpoint *from, const struct ip_endpoint *to)
+{
+	struct udp_header header = {
+		.source_port = from->port,
+		.destination_port = to->port,
+		.size = (uint16_t)(UDP_HEADER_SIZE + frame->payload_size),
+	};
+
+	udp_build(writer, &header);
+	return checksum_pseudo(&from->addr, &to->addr, PACKET_IP_PROTOCOL_UDP, header.size);
+}
+
 bool packet_build_udp(struct frame *frame, const struct packet_link *link,
 		      const struct ip_endpoint *from, const struct ip_endpoint *to,
 		      const struct iovec *payload, size_t count)
@@ -87,20 +101,37 @@ bool packet_build_udp(struct frame *frame, const struct packet_link *link,
 			UDP_HEADER_SIZE, payload, count, &writer))
 		return false;
 
-	struct udp_header header = {
-		.source_port = from->port,
-		.destination_port = to->port,
-		.size = (uint16_t)(UDP_HEADER_SIZE + frame->payload_size),
-	};
 	size_t start = writer.position;
-	udp_build(&writer, &header);
-	uint16_t checksum = l4_checksum(
-		checksum_pseudo(&from->addr, &to->addr, PACKET_IP_PROTOCOL_UDP, header.size), frame,
-		UDP_HEADER_SIZE);
+	uint64_t sum = start_udp(frame, &writer, from, to);
+	uint16_t checksum = l4_checksum(sum, frame, UDP_HEADER_SIZE);
 	/* 0 would mean "none" (RFC 768). */
 	writer_patch_u16(&writer, start + UDP_CHECKSUM_OFFSET,
 			 checksum == 0 ? UINT16_MAX : checksum);
 	frame->offload.checksum_valid = true;
+	finish(frame, &writer);
+	return true;
+}
+
+bool packet_build_udp_partial(struct frame *frame, const struct packet_link *link,
+			      const struct ip_endpoint *from, const struct ip_endpoint *to,
+			      const struct iovec *payload, size_t count, uint16_t gso_size)
+{
+	struct writer writer;
+
+	if (!start_ipv4(frame, link, &from->addr, &to->addr, PACKET_IP_PROTOCOL_UDP,
+			UDP_HEADER_SIZE, payload, count, &writer))
+		return false;
+
+	size_t start = writer.position;
+	uint64_t sum = start_udp(frame, &writer, from, to);
+	writer_patch_u16(&writer, start + UDP_CHECKSUM_OFFSET, checksum_fold(sum));
+	frame->offload.checksum_partial = true;
+	frame->offload.checksum_start = (uint16_t)start;
+	frame->offload.checksum_offset = UDP_CHECKSUM_OFFSET;
+	if (gso_size > 0 && frame->payload_size > gso_size) {
+		frame->offload.gso = FRAME_GSO_UDP;
+		frame->offload.gso_size = gso_size;
+	}
 	finish(frame, &writer);
 	return true;
 }

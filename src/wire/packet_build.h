@@ -39,6 +39,16 @@ bool packet_build_udp(struct frame *frame, const struct packet_link *link,
 		      const struct iovec *payload, size_t count) MUST_USE;
 
 /*
+ * The checksum is left partial (offload.checksum_partial) for the port's door. A payload longer than
+ * gso_size makes a super-frame of datagrams of that size each, the last of what is left; gso_size 0
+ * = never. Not for what a guest's raw sockets read (DHCP): they look before the sum is complete.
+ */
+bool packet_build_udp_partial(struct frame *frame, const struct packet_link *link,
+			      const struct ip_endpoint *from, const struct ip_endpoint *to,
+			      const struct iovec *payload, size_t count,
+			      uint16_t gso_size) MUST_USE;
+
+/*
  * The ports come from `from` and `to`, not from the header. The checksum is left partial
  * (offload.checksum_partial) for the port's door. A payload longer than gso_size makes a GSO frame
  * of that segment size; gso_size 0 = never.

@@ -225,6 +225,49 @@ static void by_what_the_port_takes(void **state)
 	}
 }
 
+/* The same of datagrams, each of which is what it would have been alone. */
+static void datagrams_by_what_the_port_takes(void **state)
+{
+	static char text[2500];
+	static const struct {
+		struct door_caps caps;
+		unsigned frames;
+	} rows[] = {
+		{ {}, 3 },
+		{ { .checksum = true, .tso4 = true, .tso6 = true }, 3 },
+		{ { .checksum = true, .uso = true }, 1 },
+	};
+	const struct packet_link link = { .id = 5 };
+	struct iovec payload = { text, sizeof(text) };
+	struct frame frame;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		unsigned count = 0;
+
+		assert_true(packet_build_udp_partial(&frame, &link, remote(), guest(), &payload, 1,
+						     1000));
+		assert_true(door_pass(&frame, &rows[i].caps, keep_marks, &count));
+		assert_int_equal(count, rows[i].frames);
+		assert_int_equal(last_marks.checksum_partial, rows[i].frames == 1);
+		assert_int_equal(last_marks.gso,
+				 rows[i].frames == 1 ? FRAME_GSO_UDP : FRAME_GSO_NONE);
+	}
+	assert_true(packet_build_udp_partial(&frame, &link, remote(), guest(), &payload, 1, 1000));
+	assert_true(pass(&frame));
+	assert_int_equal(kept.count, 3);
+	for (unsigned i = 0; i < 3; i++) {
+		const struct packet_link one = { .id = (uint16_t)(5 + i) };
+		struct iovec part = { text, i < 2 ? 1000 : 500 };
+		uint8_t bytes[1100];
+
+		assert_true(packet_build_udp(&frame, &one, remote(), guest(), &part, 1));
+		size_t size = frame_copy(&frame, bytes, sizeof(bytes));
+		assert_int_equal(kept.size[i], size);
+		assert_memory_equal(kept.bytes[i], bytes, size);
+	}
+}
+
 static void whole_frames_are_judged_too(void **state)
 {
 	static char text[3000];
@@ -250,6 +293,7 @@ int main(void)
 		cmocka_unit_test(super_frame_is_cut),
 		cmocka_unit_test(marks_that_contradict),
 		cmocka_unit_test(by_what_the_port_takes),
+		cmocka_unit_test(datagrams_by_what_the_port_takes),
 		cmocka_unit_test(whole_frames_are_judged_too),
 	};
 

@@ -84,6 +84,25 @@ static void test_sizes(void **state)
 	}
 }
 
+/* Nobody behind could complete the checksum: it covers all fragments. */
+static void test_partial_checksum(void **state)
+{
+	(void)state;
+	static struct seen seen;
+	const struct packet_link link = { .id = 77 };
+	const struct ip_endpoint from = { v4(1, 2, 3, 4), 53 };
+	const struct ip_endpoint to = { v4(10, 0, 0, 2), 4000 };
+	struct iovec iov = { data, 5000 };
+	struct frame full;
+	struct frame partial;
+
+	make_udp(&full, 5000);
+	assert_true(packet_build_udp_partial(&partial, &link, &from, &to, &iov, 1, 0));
+	memset(&seen, 0, sizeof(seen));
+	assert_int_equal(frame_fragment(&partial, 1500, see, &seen), 4);
+	assert_memory_equal(seen.data, full.header + 34, 8);
+}
+
 static void test_refused(void **state)
 {
 	(void)state;
@@ -111,6 +130,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_partial_checksum),
 		cmocka_unit_test(test_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -176,6 +176,57 @@ static void test_udp(void **state)
 	assert_memory_equal(seen.payload, data, 2500);
 }
 
+struct at_index {
+	const struct frame *whole;
+	size_t index;
+};
+
+/* One of them alone is what it is among the others. */
+static void compare_one(void *context, const struct frame *segment)
+{
+	struct at_index *at = context;
+	struct iovec parts[FRAME_PAYLOAD_MAX_PARTS];
+	static uint8_t bytes[FRAME_MAX_SIZE];
+	static uint8_t other_bytes[FRAME_MAX_SIZE];
+	struct frame other;
+
+	frame_segment_one(at->whole, at->index, parts, &other);
+	size_t size = frame_copy(segment, bytes, sizeof(bytes));
+	assert_int_equal(frame_copy(&other, other_bytes, sizeof(other_bytes)), size);
+	assert_memory_equal(other_bytes, bytes, size);
+	assert_packet_equal(&other.packet, &segment->packet);
+	assert_true(other.offload.checksum_valid);
+	at->index++;
+}
+
+static void test_one(void **state)
+{
+	(void)state;
+	const struct packet_link link = { .id = 0xfffe };
+	const struct ip_endpoint from = { v4(1, 2, 3, 4), 80 };
+	const struct ip_endpoint to = { v4(10, 0, 0, 2), 4000 };
+	struct iovec iov[] = {
+		{ data, 1 }, { data + 1, 0 }, { data + 1, 2999 }, { data + 3000, 500 }
+	};
+	struct frame frame;
+
+	fill_data();
+	for (int kind = 0; kind < 2; kind++) {
+		if (kind == 0)
+			make_tcp(&frame, iov, 4, 700);
+		else
+			assert_true(
+				packet_build_udp_partial(&frame, &link, &from, &to, iov, 4, 700));
+		const struct frame whole = frame;
+		struct at_index at = { .whole = &whole };
+		assert_int_equal(frame_segment_count(&whole), 5);
+		assert_int_equal(frame_segment(&frame, compare_one, &at), 5);
+		assert_int_equal(at.index, 5);
+	}
+	make_tcp(&frame, iov, 4, 701);
+	assert_int_equal(frame_segment_count(&frame), 5);
+}
+
 static void test_tcp6(void **state)
 {
 	(void)state;
@@ -299,6 +350,7 @@ int main(void)
 		cmocka_unit_test(test_largest),
 		cmocka_unit_test(test_no_gso),
 		cmocka_unit_test(test_udp),
+		cmocka_unit_test(test_one),
 		cmocka_unit_test(test_tcp6),
 		cmocka_unit_test(test_contradictions),
 		cmocka_unit_test(test_wrong_partial_sum),

@@ -75,6 +75,67 @@ static void test_udp(void **state)
 	}
 }
 
+/* Whoever completes it gets what packet_build_udp() makes. */
+static void test_udp_partial(void **state)
+{
+	(void)state;
+	const size_t sizes[] = { 0, 1, 1472, 65507 };
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct iovec iov = { data, sizes[i] };
+		struct frame full;
+		struct frame partial;
+
+		memset(&partial, 0xa5, sizeof(partial));
+		assert_true(packet_build_udp(&full, &link_all, &from, &to, &iov, 1));
+		assert_true(packet_build_udp_partial(&partial, &link_all, &from, &to, &iov, 1, 0));
+		assert_true(partial.offload.checksum_partial);
+		assert_false(partial.offload.checksum_valid);
+		assert_int_equal(partial.offload.gso, FRAME_GSO_NONE);
+		assert_true(frame_check_offload(&partial));
+		assert_packet_equal(&partial.packet, &full.packet);
+		/* What is in the field is what a network card would complete. */
+		struct reader reader = frame_l4_reader(&partial);
+		struct udp_header header;
+		assert_true(udp_parse(&reader, &header));
+		assert_int_equal(header.checksum,
+				 checksum_fold(checksum_pseudo(&from.addr, &to.addr, 17,
+							       8 + (uint32_t)sizes[i])));
+		assert_true(frame_complete_checksum(&partial));
+		assert_int_equal(partial.header_size, full.header_size);
+		assert_memory_equal(partial.header, full.header, full.header_size);
+	}
+}
+
+static void test_udp_gso_mark(void **state)
+{
+	(void)state;
+	static const struct {
+		size_t size;
+		uint16_t gso_size;
+		bool gso;
+	} rows[] = {
+		{ 1000, 0, false }, { 1000, 1000, false },  { 1000, 999, true },
+		{ 65507, 1, true }, { 65507, 65506, true },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct iovec iov = { data, rows[i].size };
+		struct frame frame;
+		struct frame again;
+
+		assert_true(packet_build_udp_partial(&frame, &link_all, &from, &to, &iov, 1,
+						     rows[i].gso_size));
+		assert_int_equal(frame.offload.gso, rows[i].gso ? FRAME_GSO_UDP : FRAME_GSO_NONE);
+		assert_int_equal(frame.offload.gso_size, rows[i].gso ? rows[i].gso_size : 0);
+		assert_true(frame_check_offload(&frame));
+		look_again(&frame, &again);
+	}
+	struct iovec iov = { data, 65508 };
+	struct frame frame;
+	assert_false(packet_build_udp_partial(&frame, &link_all, &from, &to, &iov, 1, 1000));
+}
+
 static void test_limits(void **state)
 {
 	(void)state;
@@ -322,7 +383,8 @@ static void test_quote(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_udp),	     cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_udp),	     cmocka_unit_test(test_udp_partial),
+		cmocka_unit_test(test_udp_gso_mark), cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_default_ttl),  cmocka_unit_test(test_tcp),
 		cmocka_unit_test(test_tcp_gso_mark), cmocka_unit_test(test_icmp),
 		cmocka_unit_test(test_arp),	     cmocka_unit_test(test_set_macs),
