@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -13,19 +14,10 @@
 #define DATAGRAM_SAFE_SIZE_V4 (576 - 60 - 8)
 #define DATAGRAM_SAFE_SIZE_V6 (1280 - 40 - 8)
 
-/* Each try takes one error away; more may come in between. */
-#define DATAGRAM_RECEIVE_TRIES 64
-
 /* Values of host_socket.real.dont_fragment. */
 enum datagram_df {
 	DATAGRAM_DF_OFF, /* datagram_configure() left it so */
 	DATAGRAM_DF_ON,
-};
-
-/* One slot for each of address, TTL and TOS, sending or receiving. */
-union datagram_control {
-	struct cmsghdr align;
-	char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + 4 * CMSG_SPACE(sizeof(int))];
 };
 
 static int datagram_set(int fd, int level, int option, int value)
@@ -57,8 +49,7 @@ int datagram_configure(int fd, enum ip_family family)
 	return 0;
 }
 
-/* DF is an option of the socket, not of the datagram: told only when it changes. */
-static int datagram_set_df(struct host_socket *socket, bool dont_fragment)
+int datagram_set_df(struct host_socket *socket, bool dont_fragment)
 {
 	uint8_t df = dont_fragment ? DATAGRAM_DF_ON : DATAGRAM_DF_OFF;
 	if (socket->real.dont_fragment == df)
@@ -73,8 +64,8 @@ static int datagram_set_df(struct host_socket *socket, bool dont_fragment)
 	return rc;
 }
 
-static void datagram_add(struct msghdr *message, size_t capacity, int level, int type,
-			 const void *data, size_t size)
+void datagram_add_control(struct msghdr *message, int level, int type, const void *data,
+			  size_t size)
 {
 	struct cmsghdr header = {
 		.cmsg_len = CMSG_LEN(size),
@@ -82,16 +73,15 @@ static void datagram_add(struct msghdr *message, size_t capacity, int level, int
 		.cmsg_type = type,
 	};
 	char *at = (char *)message->msg_control + message->msg_controllen;
-	if (capacity - message->msg_controllen < CMSG_SPACE(size))
+	if (sizeof(union datagram_control) - message->msg_controllen < CMSG_SPACE(size))
 		return; /* never: the buffer has a slot for each */
 	memcpy(at, &header, sizeof(header));
 	memcpy(at + CMSG_LEN(0), data, size);
 	message->msg_controllen += CMSG_SPACE(size);
 }
 
-/* Leaves msg_control NULL when there is nothing to say. */
-static void datagram_fill_control(struct msghdr *message, union datagram_control *control,
-				  const struct host_datagram *datagram, bool v4)
+void datagram_fill_control(struct msghdr *message, union datagram_control *control,
+			   const struct host_datagram *datagram, bool v4)
 {
 	memset(control, 0, sizeof(*control));
 	message->msg_control = control->bytes;
@@ -99,30 +89,28 @@ static void datagram_fill_control(struct msghdr *message, union datagram_control
 	if (datagram->local.family == IP_FAMILY_V4) {
 		struct in_pktinfo info = { 0 };
 		memcpy(&info.ipi_spec_dst, datagram->local.octet, sizeof(info.ipi_spec_dst));
-		datagram_add(message, sizeof(*control), IPPROTO_IP, IP_PKTINFO, &info,
-			     sizeof(info));
+		datagram_add_control(message, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
 	} else if (datagram->local.family == IP_FAMILY_V6) {
 		struct in6_pktinfo info = { 0 };
 		memcpy(&info.ipi6_addr, datagram->local.octet, sizeof(info.ipi6_addr));
-		datagram_add(message, sizeof(*control), IPPROTO_IPV6, IPV6_PKTINFO, &info,
-			     sizeof(info));
+		datagram_add_control(message, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
 	}
 	if (datagram->ttl) {
 		int ttl = datagram->ttl;
-		datagram_add(message, sizeof(*control), v4 ? IPPROTO_IP : IPPROTO_IPV6,
-			     v4 ? IP_TTL : IPV6_HOPLIMIT, &ttl, sizeof(ttl));
+		datagram_add_control(message, v4 ? IPPROTO_IP : IPPROTO_IPV6,
+				     v4 ? IP_TTL : IPV6_HOPLIMIT, &ttl, sizeof(ttl));
 	}
 	if (datagram->tos) {
 		int tos = datagram->tos;
-		datagram_add(message, sizeof(*control), v4 ? IPPROTO_IP : IPPROTO_IPV6,
-			     v4 ? IP_TOS : IPV6_TCLASS, &tos, sizeof(tos));
+		datagram_add_control(message, v4 ? IPPROTO_IP : IPPROTO_IPV6,
+				     v4 ? IP_TOS : IPV6_TCLASS, &tos, sizeof(tos));
 	}
 	if (message->msg_controllen == 0)
 		message->msg_control = NULL;
 }
 
 /* What ICMP errors turn into (icmp_err_convert and icmpv6_err_convert in Linux). */
-static bool datagram_error_may_be_pending(int error)
+bool datagram_error_may_be_pending(int error)
 {
 	switch (error) {
 	case ECONNREFUSED:
@@ -151,29 +139,34 @@ static size_t datagram_iov_size(const struct iovec *iov, size_t count)
 
 /* An oversized datagram with DF must not be tried twice: each try leaves an entry with the MTU in
  * the error queue. The price: one such datagram in a thousand may be lost to another's error. */
-static bool datagram_send_again(const struct host_datagram *datagram, bool v4, int error,
-				const struct iovec *iov, size_t count)
+bool datagram_send_again(const struct host_datagram *datagram, size_t size, bool v4, int error)
 {
 	if (!datagram_error_may_be_pending(error))
 		return false;
 	if (error != EMSGSIZE || !datagram->dont_fragment)
 		return true;
-	return datagram_iov_size(iov, count) <=
-	       (v4 ? DATAGRAM_SAFE_SIZE_V4 : DATAGRAM_SAFE_SIZE_V6);
+	return size <= (v4 ? DATAGRAM_SAFE_SIZE_V4 : DATAGRAM_SAFE_SIZE_V6);
 }
 
-ssize_t datagram_send(struct host_socket *socket, const struct host_datagram *datagram,
-		      uint16_t port, const struct iovec *iov, size_t count)
+int datagram_check_family(const struct host_socket *socket, const struct host_datagram *datagram)
 {
 	uint8_t family = socket->real.family;
 	if (datagram->remote.addr.family != family ||
 	    (datagram->local.family != IP_FAMILY_NONE && datagram->local.family != family))
 		return -EAFNOSUPPORT;
-	int rc = datagram_set_df(socket, datagram->dont_fragment);
+	return 0;
+}
+
+ssize_t datagram_send(struct host_socket *socket, const struct host_datagram *datagram,
+		      uint16_t port, const struct iovec *iov, size_t count)
+{
+	int rc = datagram_check_family(socket, datagram);
+	if (rc == 0)
+		rc = datagram_set_df(socket, datagram->dont_fragment);
 	if (rc < 0)
 		return rc;
 
-	bool v4 = family == IP_FAMILY_V4;
+	bool v4 = socket->real.family == IP_FAMILY_V4;
 	struct ip_endpoint to = { .addr = datagram->remote.addr, .port = port };
 	struct sockaddr_storage sockaddr;
 	union datagram_control control;
@@ -186,7 +179,7 @@ ssize_t datagram_send(struct host_socket *socket, const struct host_datagram *da
 	datagram_fill_control(&message, &control, datagram, v4);
 
 	ssize_t sent = sendmsg(socket->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (sent < 0 && datagram_send_again(datagram, v4, errno, iov, count))
+	if (sent < 0 && datagram_send_again(datagram, datagram_iov_size(iov, count), v4, errno))
 		sent = sendmsg(socket->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 	return sent < 0 ? -errno : sent;
 }
@@ -238,6 +231,17 @@ static void datagram_read_control_v6(const struct cmsghdr *item, struct host_dat
 	}
 }
 
+/* What the kernel put together is told apart again by its size (UDP_GRO). */
+static void datagram_read_segment_size(const struct cmsghdr *item, struct host_datagram *datagram)
+{
+	int size = 0;
+	if (item->cmsg_type != UDP_GRO || item->cmsg_len < CMSG_LEN(sizeof(size)))
+		return;
+	memcpy(&size, CMSG_DATA(item), sizeof(size));
+	if (size > 0 && (size_t)size < datagram->size)
+		datagram->segment_size = (uint16_t)size;
+}
+
 static void datagram_read_control(struct msghdr *message, uint8_t kind,
 				  struct host_datagram *datagram)
 {
@@ -247,7 +251,24 @@ static void datagram_read_control(struct msghdr *message, uint8_t kind,
 			datagram_read_control_v4(item, kind, datagram);
 		else if (item->cmsg_level == IPPROTO_IPV6)
 			datagram_read_control_v6(item, datagram);
+		else if (item->cmsg_level == IPPROTO_UDP)
+			datagram_read_segment_size(item, datagram);
 	}
+}
+
+bool datagram_read(struct msghdr *message, size_t got, uint8_t kind,
+		   struct host_datagram *ret_datagram)
+{
+	struct host_datagram datagram = { .size = got };
+	size_t room = datagram_iov_size(message->msg_iov, message->msg_iovlen);
+	/* Ping sockets say that something is missing, but not how much. */
+	if ((message->msg_flags & MSG_TRUNC) && datagram.size <= room)
+		datagram.size = room + 1;
+	if (!ip_endpoint_from_sockaddr(message->msg_name, &datagram.remote))
+		return false;
+	datagram_read_control(message, kind, &datagram);
+	*ret_datagram = datagram;
+	return true;
 }
 
 ssize_t datagram_receive(struct host_socket *socket, struct host_datagram *ret_datagram,
@@ -273,13 +294,7 @@ ssize_t datagram_receive(struct host_socket *socket, struct host_datagram *ret_d
 	if (got < 0)
 		return -errno;
 
-	struct host_datagram datagram = { .size = (size_t)got };
-	/* Ping sockets say that something is missing, but not how much. */
-	if ((message.msg_flags & MSG_TRUNC) && datagram.size <= datagram_iov_size(iov, count))
-		datagram.size = datagram_iov_size(iov, count) + 1;
-	if (!ip_endpoint_from_sockaddr(&sockaddr, &datagram.remote))
+	if (!datagram_read(&message, (size_t)got, socket->real.kind, ret_datagram))
 		return -EAFNOSUPPORT;
-	datagram_read_control(&message, socket->real.kind, &datagram);
-	*ret_datagram = datagram;
-	return (ssize_t)datagram.size;
+	return (ssize_t)ret_datagram->size;
 }

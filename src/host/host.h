@@ -30,9 +30,13 @@ struct host_socket {
 		uint8_t family;	       /* enum ip_family */
 		uint8_t dont_fragment; /* what the kernel was told last */
 		bool peek_offset_set;
-		bool sent;	 /* TCP: something was sent */
-		bool no_delay;	 /* TCP: the kernel was told */
-		uint16_t ident;	 /* of echo */
+		bool sent;	   /* TCP: something was sent */
+		bool no_delay;	   /* TCP: the kernel was told */
+		bool expects_many; /* UDP: the kernel was told */
+		uint16_t ident;	   /* of echo */
+		/* UDP: the smallest size of which the kernel refused to cut many datagrams out of
+		 * one message (UDP_SEGMENT); 0 = it never did. */
+		uint16_t segment_refused;
 		uint32_t events; /* the last ones */
 	} real;			 /* the real host's */
 };
@@ -52,7 +56,23 @@ struct host_datagram {
 	uint8_t tos;
 	bool dont_fragment;
 	size_t size; /* received bytes; more than the buffer held = truncated, to be dropped */
+	/* Received: not 0 = several datagrams, alike in everything else, stand one behind the other.
+	 * Each is that long, but for the last, which may be shorter. */
+	uint16_t segment_size;
 };
+
+/* One of many datagrams that are sent together. */
+struct host_outgoing {
+	const struct host_datagram *datagram; /* may be the same one for several */
+	const struct iovec *iov;
+	size_t count;
+	size_t size; /* of iov */
+};
+
+/* The longest datagram, and the buffer that udp_receive_batch() wants for each. */
+#define HOST_DATAGRAM_MAX 65536
+/* More than so many are not received by one call. */
+#define HOST_RECEIVE_BATCH_MAX 64
 
 /* What a router or host said about a datagram of ours (IP_RECVERR). */
 struct host_icmp_error {
@@ -125,8 +145,20 @@ struct host_ops {
 	ssize_t (*udp_send)(struct host *host, struct host_socket *socket,
 			    const struct host_datagram *datagram, const struct iovec *iov,
 			    size_t count);
+	/* Many, in this order, with as few system calls as the kernel allows. Returns how many were
+	 * sent; fewer than count: *ret_error (negative) says why the next one was not, and nothing
+	 * behind it was tried. */
+	size_t (*udp_send_batch)(struct host *host, struct host_socket *socket,
+				 const struct host_outgoing *batch, size_t count, int *ret_error);
 	ssize_t (*udp_receive)(struct host *host, struct host_socket *socket,
 			       struct host_datagram *ret_datagram, void *buffer, size_t size);
+	/* Up to `count` into buffers of HOST_DATAGRAM_MAX bytes each that stand one behind the
+	 * other. Returns how many, or negative errno. Fewer than count: the socket is empty, and
+	 * what comes from now on is announced. Alike datagrams may come as one, with their
+	 * segment_size, so a socket that was once read by this is never read by udp_receive(). */
+	ssize_t (*udp_receive_batch)(struct host *host, struct host_socket *socket,
+				     struct host_datagram *ret_datagrams, void *buffers,
+				     size_t count);
 
 	/* An echo socket (SOCK_DGRAM, IPPROTO_ICMP; else raw with CAP_NET_RAW). -EACCES: not
 	 * allowed on this host. ret_ident: the identifier the kernel will send. */

@@ -2,16 +2,18 @@
 /*
  * What the files of this room share. Sockets:
  *
- *     watched_socket.c  fd and watch, open and close    datagram.c     what UDP and echo share
- *     tcp_socket.c      connect, listen, accept         udp_socket.c   UDP
- *     stream_socket.c   bytes of TCP and of pairs       echo_socket.c  ping and raw sockets
- *     peek.c            does SO_PEEK_OFF work here?     error_queue.c  ICMP errors
+ *     watched_socket.c  fd and watch, open and close    datagram.c        what UDP and echo share
+ *     tcp_socket.c      connect, listen, accept         datagram_batch.c  many at once
+ *     stream_socket.c   bytes of TCP and of pairs       udp_socket.c      UDP
+ *     peek.c            does SO_PEEK_OFF work here?     echo_socket.c     ping and raw sockets
+ *     error_queue.c     ICMP errors
  *
  * The host as it is now: host_view.c over netlink.c; resolv_conf.c and hosts_file.c over
  * file_change.c; survey.c asks once.
  */
 
 #include "base/log.h"
+#include "host/datagram_batch.h"
 #include "host/host.h"
 #include "host/host_view.h"
 #include "host/hosts_file.h"
@@ -25,6 +27,7 @@ struct host_real {
 	struct resolv_conf resolv_conf;
 	struct hosts_file hosts_file;
 	bool echo_refused; /* said once */
+	struct datagram_batch datagrams;
 };
 
 struct host_real_paths {
@@ -74,8 +77,12 @@ int udp_socket_open(struct host *host, struct host_socket *socket, const struct 
 ssize_t udp_socket_send(struct host *host, struct host_socket *socket,
 			const struct host_datagram *datagram, const struct iovec *iov,
 			size_t count);
+size_t udp_socket_send_batch(struct host *host, struct host_socket *socket,
+			     const struct host_outgoing *batch, size_t count, int *ret_error);
 ssize_t udp_socket_receive(struct host *host, struct host_socket *socket,
 			   struct host_datagram *ret_datagram, void *buffer, size_t size);
+ssize_t udp_socket_receive_batch(struct host *host, struct host_socket *socket,
+				 struct host_datagram *ret_datagrams, void *buffers, size_t count);
 
 int echo_socket_open(struct host *host, struct host_socket *socket, enum ip_family family,
 		     uint16_t *ret_ident);

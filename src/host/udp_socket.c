@@ -59,6 +59,13 @@ ssize_t udp_socket_send(struct host *host, struct host_socket *socket,
 	return datagram_send(socket, datagram, datagram->remote.port, iov, count);
 }
 
+size_t udp_socket_send_batch(struct host *host, struct host_socket *socket,
+			     const struct host_outgoing *batch, size_t count, int *ret_error)
+{
+	return datagram_send_batch(&host_real_of(host)->datagrams.sending, socket, batch, count,
+				   ret_error);
+}
+
 ssize_t udp_socket_receive(struct host *host, struct host_socket *socket,
 			   struct host_datagram *ret_datagram, void *buffer, size_t size)
 {
@@ -66,4 +73,11 @@ ssize_t udp_socket_receive(struct host *host, struct host_socket *socket,
 	struct iovec iov = { .iov_base = buffer, .iov_len = size };
 	ssize_t got = datagram_receive(socket, ret_datagram, &iov, 1);
 	return got > (ssize_t)size ? (ssize_t)size : got;
+}
+
+ssize_t udp_socket_receive_batch(struct host *host, struct host_socket *socket,
+				 struct host_datagram *ret_datagrams, void *buffers, size_t count)
+{
+	return datagram_receive_batch(&host_real_of(host)->datagrams.receiving, socket,
+				      ret_datagrams, buffers, count);
 }

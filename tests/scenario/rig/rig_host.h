@@ -157,7 +157,8 @@ struct rig_host {
 	struct list servers;
 	struct list udp_servers;
 	struct list flights; /* datagrams under way */
-	uint64_t calls;	     /* of any operation */
+	uint64_t flight_count;
+	uint64_t calls; /* of any operation */
 
 	struct ip_addr local[RIG_HOST_ADDRS];
 	size_t local_count;
@@ -171,6 +172,8 @@ struct rig_host {
 	struct ip_addr hop[RIG_HOST_HOPS];
 	size_t hop_count;
 	uint32_t path_mtu; /* 0 = no limit */
+	bool coalesces;	   /* datagrams that are alike arrive as one, as with UDP_GRO */
+	uint64_t messages; /* that udp_receive_batch() gave */
 	struct ip_endpoint resolver[4];
 	size_t resolver_count;
 };
@@ -188,6 +191,11 @@ struct rig_peer *rig_host_client(struct rig_host *host, const struct ip_endpoint
 /* A datagram from outside to a UDP socket of the host. False when nobody listens there. */
 bool rig_host_datagram(struct rig_host *host, const struct ip_endpoint *from,
 		       const struct ip_endpoint *to, const void *bytes, size_t size);
+
+/* Several, which the kernel has put together (UDP_GRO); segment_size 0 = it is one. */
+bool rig_host_datagrams(struct rig_host *host, const struct ip_endpoint *from,
+			const struct ip_endpoint *to, const void *bytes, size_t size,
+			uint16_t segment_size);
 
 /* The far end is gone without a word, or sends RST. */
 void rig_peer_reset(struct rig_peer *peer);

@@ -1,11 +1,13 @@
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "rig/rig_host_internal.h"
 #include "wire/icmp.h"
 
-#define RIG_QUEUE_MAX 212992 /* bytes that a socket holds: the kernel's default */
-#define RIG_HEADERS   28     /* IPv4 and UDP or ICMP */
+#define RIG_QUEUE_MAX	  212992 /* bytes that a socket holds: the kernel's default */
+#define RIG_HEADERS	  28	 /* IPv4 and UDP or ICMP */
+#define RIG_COALESCED_MAX 65507
 
 /* A datagram, or an ICMP error, on its way to a socket or waiting in it. */
 struct rig_flight {
@@ -13,6 +15,8 @@ struct rig_flight {
 	struct timer timer;
 	struct rig_host *host;
 	struct host_socket *owner; /* where to; NULL = it was closed meanwhile */
+	uint64_t number;	   /* in the order they left */
+	uint64_t due_ns;
 	bool is_error;
 	struct host_datagram datagram;
 	struct host_icmp_error error;
@@ -71,6 +75,22 @@ uint32_t rig_datagram_events(const struct rig_socket *socket)
 	return events;
 }
 
+/* Timers that are due together run in any order, but what left first does not arrive last. */
+static void rig_flight_queue(struct list *queue, struct rig_flight *flight)
+{
+	struct list *behind = queue;
+
+	while (behind->previous != queue) {
+		const struct rig_flight *before =
+			container_of(behind->previous, struct rig_flight, node);
+
+		if (before->due_ns != flight->due_ns || before->number < flight->number)
+			break;
+		behind = behind->previous;
+	}
+	list_insert_before(behind, &flight->node);
+}
+
 static void rig_flight_arrived(struct timer *timer, uint64_t now_ns)
 {
 	struct rig_flight *flight = container_of(timer, struct rig_flight, timer);
@@ -91,7 +111,7 @@ static void rig_flight_arrived(struct timer *timer, uint64_t now_ns)
 		return;
 	} else {
 		socket->datagram_bytes += flight->size;
-		list_append(&socket->datagrams, &flight->node);
+		rig_flight_queue(&socket->datagrams, flight);
 	}
 	rig_socket_wake(socket);
 }
@@ -113,6 +133,8 @@ static struct rig_flight *rig_flight_new(struct rig_socket *socket, const struct
 	}
 	flight->host = socket->host;
 	flight->owner = socket->owner;
+	flight->number = socket->host->flight_count++;
+	flight->due_ns = socket->host->time->now_ns + delay_ns;
 	timer_init(&flight->timer, rig_flight_arrived);
 	list_init(&flight->node);
 	list_append(&socket->host->flights, &flight->node);
@@ -279,6 +301,26 @@ ssize_t rig_host_udp_send(struct host *host, struct host_socket *owner,
 	return (ssize_t)size;
 }
 
+size_t rig_host_udp_send_batch(struct host *host, struct host_socket *owner,
+			       const struct host_outgoing *batch, size_t count, int *ret_error)
+{
+	for (size_t i = 0; i < count; i++) {
+		bool pending = rig_socket_of(rig_host_of(host), owner)->error != 0;
+		ssize_t sent = rig_host_udp_send(host, owner, batch[i].datagram, batch[i].iov,
+						 batch[i].count);
+
+		/* Another datagram's error: the real host tries once more. */
+		if (sent < 0 && pending)
+			sent = rig_host_udp_send(host, owner, batch[i].datagram, batch[i].iov,
+						 batch[i].count);
+		if (sent < 0) {
+			*ret_error = (int)sent;
+			return i;
+		}
+	}
+	return count;
+}
+
 static ssize_t rig_datagram_receive(struct rig_socket *socket, struct host_datagram *ret_datagram,
 				    uint16_t *ret_sequence, void *buffer, size_t size)
 {
@@ -304,6 +346,56 @@ ssize_t rig_host_udp_receive(struct host *host, struct host_socket *owner,
 {
 	return rig_datagram_receive(rig_socket_of(rig_host_of(host), owner), ret_datagram, NULL,
 				    buffer, size);
+}
+
+/* What a kernel would put behind a datagram that was received; false where the next one is another's. */
+static bool rig_datagram_join(struct rig_socket *socket, struct host_datagram *datagram,
+			      uint8_t *buffer)
+{
+	struct list *node = list_first(&socket->datagrams);
+	size_t each = datagram->segment_size > 0 ? datagram->segment_size : datagram->size;
+	struct host_datagram next;
+
+	if (!node || socket->error || each == 0 || datagram->size % each != 0)
+		return false;
+	const struct rig_flight *flight = container_of(node, struct rig_flight, node);
+	const struct host_datagram *other = &flight->datagram;
+	if (other->segment_size > 0 || flight->size == 0 || flight->size > each ||
+	    datagram->size + flight->size > RIG_COALESCED_MAX || other->ttl != datagram->ttl ||
+	    other->tos != datagram->tos || !ip_endpoint_equal(&other->remote, &datagram->remote) ||
+	    !ip_addr_equal(&other->local, &datagram->local))
+		return false;
+	ssize_t got = rig_datagram_receive(socket, &next, NULL, buffer + datagram->size,
+					   HOST_DATAGRAM_MAX - datagram->size);
+	assert(got > 0);
+	datagram->segment_size = (uint16_t)each;
+	datagram->size += (size_t)got;
+	return true;
+}
+
+ssize_t rig_host_udp_receive_batch(struct host *host, struct host_socket *owner,
+				   struct host_datagram *ret_datagrams, void *buffers, size_t count)
+{
+	struct rig_host *rig = rig_host_of(host);
+	uint8_t *buffer = buffers;
+
+	for (size_t i = 0; i < count; i++) {
+		ssize_t got = rig_host_udp_receive(host, owner, &ret_datagrams[i], buffer,
+						   HOST_DATAGRAM_MAX);
+
+		/* A pending error is taken away, and the real host tries again. */
+		if (got < 0 && got != -EAGAIN)
+			got = rig_host_udp_receive(host, owner, &ret_datagrams[i], buffer,
+						   HOST_DATAGRAM_MAX);
+		if (got < 0)
+			return i > 0 ? (ssize_t)i : got;
+		while (rig->coalesces &&
+		       rig_datagram_join(rig_socket_of(rig, owner), &ret_datagrams[i], buffer))
+			continue;
+		rig->messages++;
+		buffer += HOST_DATAGRAM_MAX;
+	}
+	return (ssize_t)count;
 }
 
 int rig_host_echo_open(struct host *host, struct host_socket *owner, enum ip_family family,
@@ -382,6 +474,13 @@ int rig_host_error_receive(struct host *host, struct host_socket *owner,
 bool rig_host_datagram(struct rig_host *host, const struct ip_endpoint *from,
 		       const struct ip_endpoint *to, const void *bytes, size_t size)
 {
+	return rig_host_datagrams(host, from, to, bytes, size, 0);
+}
+
+bool rig_host_datagrams(struct rig_host *host, const struct ip_endpoint *from,
+			const struct ip_endpoint *to, const void *bytes, size_t size,
+			uint16_t segment_size)
+{
 	struct rig_socket *socket = rig_host_find_udp(host, to);
 	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = size };
 	struct rig_flight *flight;
@@ -394,6 +493,7 @@ bool rig_host_datagram(struct rig_host *host, const struct ip_endpoint *from,
 		.local = to->addr,
 		.ttl = 60,
 		.size = size,
+		.segment_size = segment_size,
 	};
 	return true;
 }

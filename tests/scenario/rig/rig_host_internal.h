@@ -80,8 +80,13 @@ int rig_host_udp_open(struct host *host, struct host_socket *owner, const struct
 ssize_t rig_host_udp_send(struct host *host, struct host_socket *owner,
 			  const struct host_datagram *datagram, const struct iovec *iov,
 			  size_t count);
+size_t rig_host_udp_send_batch(struct host *host, struct host_socket *owner,
+			       const struct host_outgoing *batch, size_t count, int *ret_error);
 ssize_t rig_host_udp_receive(struct host *host, struct host_socket *owner,
 			     struct host_datagram *ret_datagram, void *buffer, size_t size);
+ssize_t rig_host_udp_receive_batch(struct host *host, struct host_socket *owner,
+				   struct host_datagram *ret_datagrams, void *buffers,
+				   size_t count);
 int rig_host_echo_open(struct host *host, struct host_socket *owner, enum ip_family family,
 		       uint16_t *ret_ident);
 ssize_t rig_host_echo_send(struct host *host, struct host_socket *owner,
