@@ -14,17 +14,8 @@
 #include "nat/nat_internal.h"
 #include "nat/tcp.h"
 #include "nat/udp.h"
+#include "nat/udp_send.h"
 #include "wire/frame_fragment.h"
-#include "wire/frame_segment.h"
-
-static void nat_input_datagram(void *context, const struct frame *frame)
-{
-	struct frame copy = *frame;
-
-	if (frame->payload == &frame->single)
-		copy.payload = &copy.single;
-	udp_input(context, &copy);
-}
 
 static void nat_input(struct frame_sink *sink, struct frame *frame)
 {
@@ -34,14 +25,7 @@ static void nat_input(struct frame_sink *sink, struct frame *frame)
 		nat_drop(nat, DROP_UNKNOWN_PROTOCOL);
 		return;
 	}
-	/* Many datagrams in one frame (USO) are as many to the world. */
-	if (frame->offload.gso == FRAME_GSO_UDP) {
-		if (frame_segment(frame, nat_input_datagram, nat) == 0)
-			nat_drop(nat, DROP_BAD_OFFLOAD);
-		return;
-	}
-	if (frame->offload.gso != FRAME_GSO_NONE &&
-	    frame->packet.ip_protocol != PACKET_IP_PROTOCOL_TCP) {
+	if (frame->offload.gso != FRAME_GSO_NONE && !frame_check_offload(frame)) {
 		nat_drop(nat, DROP_BAD_OFFLOAD);
 		return;
 	}
@@ -61,10 +45,10 @@ static void nat_input(struct frame_sink *sink, struct frame *frame)
 	}
 }
 
-/* Answers leave with the deferred flush, which runs once the batch is over. */
+/* What goes back to the guests leaves with the deferred flush, which runs once the batch is over. */
 static void nat_input_flush(struct frame_sink *sink)
 {
-	(void)sink;
+	udp_send_flush(container_of(sink, struct nat, guest_side));
 }
 
 /* A guest is never asked to wait here: each protocol has its own window or drops. */
@@ -103,6 +87,12 @@ static void nat_emit_fragment(void *context, const struct frame *frame)
 
 bool nat_push_datagram(struct nat *nat, struct frame *frame)
 {
+	/* As it is, with a checksum that the guest's port may not even need. */
+	if (frame->offload.gso != FRAME_GSO_NONE ||
+	    frame->packet.ip_total_size <= nat->config.mtu) {
+		nat_push_to_guest(nat, frame);
+		return true;
+	}
 	return frame_fragment(frame, nat->config.mtu, nat_emit_fragment, nat) > 0;
 }
 

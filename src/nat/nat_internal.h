@@ -63,7 +63,8 @@ static inline void nat_drop(const struct nat *nat, enum drop_reason reason)
 /* Pushes a frame of ours towards the guest and schedules the flush at the end of the batch. */
 void nat_push_to_guest(struct nat *nat, struct frame *frame);
 /* The same for an IPv4 packet of any size: in fragments where it is longer than the MTU (RFC 791
- * 3.2). Its id must be its own. False: it cannot go (nothing was pushed). */
+ * 3.2). Its id must be its own. Of a super-frame it is the datagrams that must fit into the MTU.
+ * False: it cannot go (nothing was pushed). */
 bool nat_push_datagram(struct nat *nat, struct frame *frame) MUST_USE;
 
 /*

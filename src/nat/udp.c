@@ -8,16 +8,17 @@
  * address talks to the outside by the forward's socket, so that peers see the external port.
  *
  * DF, TTL and TOS are carried. What the host refuses at once comes back to the guest as an ICMP
- * error; what the network refuses later comes by the socket's error queue (udp_receive.c).
+ * error (udp_send.c); what the network refuses later comes by the socket's error queue
+ * (udp_receive.c).
  */
 
 #include "nat/udp.h"
 
-#include <errno.h>
-
 #include "nat/forward.h"
 #include "nat/icmp_flow.h"
+#include "nat/udp_send.h"
 #include "nat/udp_table.h"
+#include "wire/frame_segment.h"
 #include "wire/icmp.h"
 
 /* The socket that a first datagram to the outside leaves by: a forward's, or the mapping's own. */
@@ -89,6 +90,14 @@ static struct udp_peer *udp_peer_towards(struct nat *nat, const struct frame *fr
 	return peer;
 }
 
+/* Of a super-frame's datagrams, more than a kernel ever puts into one would keep all others
+ * waiting. */
+static bool udp_is_too_many(const struct frame *frame)
+{
+	return frame->offload.gso != FRAME_GSO_NONE &&
+	       frame_segment_count(frame) > UDP_SEND_SUPER_MOST;
+}
+
 void udp_input(struct nat *nat, struct frame *frame)
 {
 	const struct packet *packet = &frame->packet;
@@ -101,6 +110,10 @@ void udp_input(struct nat *nat, struct frame *frame)
 		nat_drop(nat, DROP_BAD_L4_HEADER);
 		return;
 	}
+	if (udp_is_too_many(frame)) {
+		nat_drop(nat, DROP_BAD_OFFLOAD);
+		return;
+	}
 	struct udp_peer *peer = udp_peer_towards(nat, frame, &guest, &seen);
 	if (!peer)
 		return;
@@ -111,16 +124,15 @@ void udp_input(struct nat *nat, struct frame *frame)
 		.ttl = (uint8_t)(packet->ip_ttl > 0 ? packet->ip_ttl - 1 : 0),
 		.tos = packet->ip_tos,
 		.dont_fragment = packet->ip_dont_fragment,
-		.size = frame->payload_size,
 	};
+	bool many = frame->offload.gso != FRAME_GSO_NONE &&
+		    frame->payload_size > frame->offload.gso_size;
 	mapping->port = frame->port;
-	if (mapping->sent < 2)
-		mapping->sent++;
+	udp_count_several(&mapping->sent, many ? 2 : 1);
 	udp_peer_touch(peer, now_ns);
 	udp_mapping_touch(mapping, now_ns);
-	ssize_t sent = host_call(nat->context.host, udp_send, peer->via, &datagram, frame->payload,
-				 frame->payload_count);
-	if (sent < 0)
-		icmp_refuse_unsent(nat, frame, (int)-sent,
-				   sent == -EMSGSIZE ? udp_drain_errors(nat, peer->via) : 0);
+	if (many)
+		udp_send_super(nat, peer->via, &datagram, frame);
+	else
+		udp_send(nat, peer->via, &datagram, frame);
 }

@@ -6,7 +6,8 @@
 int udp_table_new(struct nat *nat, struct udp_table **ret_table) MUST_USE;
 struct udp_table *udp_table_free(struct udp_table *table);
 
-/* A UDP packet from a guest: IPv4, dissected (has_l4), not a fragment, checksum verified. */
+/* A UDP packet from a guest: IPv4, dissected (has_l4), not a fragment, checksum verified, its marks
+ * sound; a super-frame is as many datagrams. It may leave with udp_send_flush(). */
 void udp_input(struct nat *nat, struct frame *frame);
 /*
  * Datagrams or errors wait on a forward's socket. Its flows use that socket, so that peers see the

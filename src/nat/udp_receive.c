@@ -1,7 +1,14 @@
 /*
+ * Theory of operation
+ *
  * What comes back from the host: answers, datagrams of a forward's clients, and the error queue.
  * An answer on a mapping's own socket passes when the guest talked to that address before
  * (address-dependent filtering, RFC 4787 5), or whatever it is with endpoint-independent filtering.
+ *
+ * One call takes what waits in a socket, up to a batch; then others get their turn. Neighbours that
+ * are alike in all but their bytes (and, for the last, a shorter size), and what the kernel has put
+ * together already, are one super-frame to the guest: its port cuts it where the guest cannot, so
+ * that every datagram arrives as it was sent.
  */
 
 #include <errno.h>
@@ -12,37 +19,48 @@
 #include "nat/udp.h"
 #include "nat/udp_table.h"
 #include "wire/icmp.h"
+#include "wire/ipv4.h"
 #include "wire/packet_build.h"
 #include "wire/udp.h"
 #include "wire/writer.h"
 
-/* Datagrams taken from one socket before others get their turn. */
-#define UDP_RECEIVE_BATCH 64
-#define UDP_ERRORS_MOST	  1024
+#define UDP_ERRORS_MOST 1024
 /* By so much an IPv6 header is longer than an IPv4 header. */
 #define UDP_IPV6_HEADER_MORE 20
 /* Ports tried for a client whose own port another client of the same address has. */
 #define UDP_PORT_TRIES 32
 #define UDP_PORT_FIRST 1024
+/* Datagrams that a super-frame carries (UDP_MAX_SEGMENTS of older kernels). */
+#define UDP_SUPER_MOST 64
 
 /* --- towards the guest -------------------------------------------------------------------- */
 
-static void udp_deliver(struct udp_peer *peer, const struct host_datagram *datagram, size_t size)
+/* Datagrams that go to the guest together. */
+struct udp_parcel {
+	const struct host_datagram *datagram; /* the first; the others are like it */
+	const struct iovec *parts;
+	size_t part_count;
+	size_t count;	       /* datagrams */
+	uint16_t segment_size; /* of each but the last; of no meaning for a single one */
+};
+
+static void udp_deliver(struct udp_peer *peer, const struct udp_parcel *parcel)
 {
 	struct udp_mapping *mapping = peer->mapping;
 	struct nat *nat = mapping->nat;
 	struct udp_table *table = nat->shard.udp;
-	struct iovec payload = { table->buffer, size };
 	const struct packet_link link = {
 		.source = nat->config.mac,
-		.tos = datagram->tos,
-		.ttl = datagram->ttl,
-		.id = table->next_id++,
+		.tos = parcel->datagram->tos,
+		.ttl = parcel->datagram->ttl,
+		.id = table->next_id,
 	};
 	struct frame frame;
 
-	if (datagram->size > size ||
-	    !packet_build_udp(&frame, &link, &peer->seen, &mapping->guest, &payload, 1) ||
+	table->next_id = (uint16_t)(table->next_id + parcel->count);
+	if (!packet_build_udp_partial(&frame, &link, &peer->seen, &mapping->guest, parcel->parts,
+				      parcel->part_count,
+				      parcel->count > 1 ? parcel->segment_size : 0) ||
 	    !nat_push_datagram(nat, &frame))
 		nat_drop(nat, DROP_LONG_FRAME);
 }
@@ -78,21 +96,6 @@ static struct udp_peer *udp_peer_from_outside(struct udp_mapping *mapping,
 		return NULL;
 	}
 	return udp_peer_new(mapping, &mapping->socket, &seen, &datagram->remote, &no_local);
-}
-
-static void udp_answer(struct udp_mapping *mapping, const struct host_datagram *datagram,
-		       size_t size)
-{
-	struct udp_peer *peer = udp_peer_from_outside(mapping, datagram);
-	uint64_t now_ns = nat_now(mapping->nat);
-
-	if (!peer)
-		return;
-	if (mapping->received < 2)
-		mapping->received++;
-	udp_peer_touch(peer, now_ns);
-	udp_mapping_touch(mapping, now_ns);
-	udp_deliver(peer, datagram, size);
 }
 
 /* --- clients of a forward ----------------------------------------------------------------- */
@@ -193,7 +196,7 @@ static void udp_report_error(const struct udp_peer *peer, const struct host_icmp
 	struct ip_addr origin =
 		icmp_error_origin(nat, &told.origin, &peer->real.addr, &peer->seen.addr);
 	udp_build(&writer, &header);
-	writer_bytes(&writer, table->buffer,
+	writer_bytes(&writer, table->memory.error,
 		     size < writer_left(&writer) ? size : writer_left(&writer));
 	icmp_send_error(nat, peer->mapping->port, &origin, &peer->mapping->guest.addr,
 			&peer->seen.addr, PACKET_IP_PROTOCOL_UDP, told.type, told.code, told.mtu,
@@ -220,7 +223,7 @@ uint32_t udp_drain_errors(struct nat *nat, struct host_socket *socket)
 	for (unsigned i = 0; i < UDP_ERRORS_MOST; i++) {
 		struct host_icmp_error error;
 		int status = host_call(nat->context.host, error_receive, socket, &error, NULL,
-				       table->buffer, sizeof(table->buffer));
+				       table->memory.error, HOST_DATAGRAM_MAX);
 
 		if (status < 0)
 			break;
@@ -230,8 +233,8 @@ uint32_t udp_drain_errors(struct nat *nat, struct host_socket *socket)
 			continue;
 		}
 		const struct udp_peer *peer = udp_peer_of_error(table, socket, &error.remote);
-		size_t size = error.payload_size < sizeof(table->buffer) ? error.payload_size
-									 : sizeof(table->buffer);
+		size_t size = error.payload_size < HOST_DATAGRAM_MAX ? error.payload_size
+								     : HOST_DATAGRAM_MAX;
 		if (peer)
 			udp_report_error(peer, &error, size);
 	}
@@ -240,35 +243,166 @@ uint32_t udp_drain_errors(struct nat *nat, struct host_socket *socket)
 
 /* --- sockets ------------------------------------------------------------------------------ */
 
-/* Bytes, or negative: -EAGAIN when the socket is empty; any other error is a peer's and was
- * taken from the error queue, so the socket goes on. */
-static ssize_t udp_take(struct nat *nat, struct host_socket *socket,
-			struct host_datagram *ret_datagram)
+/* Which peer a datagram is from; NULL with the drop counted. */
+struct udp_source {
+	struct udp_mapping *mapping; /* on its own socket, or NULL: */
+	const struct nat_forward *forward;
+	struct host_socket *socket;
+};
+
+static struct udp_peer *udp_peer_of(struct nat *nat, const struct udp_source *source,
+				    const struct host_datagram *datagram)
+{
+	if (source->mapping)
+		return udp_peer_from_outside(source->mapping, datagram);
+	return udp_peer_from_client(nat, source->forward, source->socket, datagram);
+}
+
+static bool udp_is_super(const struct nat *nat, size_t segment_size)
+{
+	return segment_size > 0 &&
+	       segment_size + IPV4_HEADER_SIZE + UDP_HEADER_SIZE <= nat->config.mtu;
+}
+
+/* How many of those that arrived, from `first` on, are one parcel. */
+static size_t udp_run(const struct nat *nat, size_t first, size_t count)
+{
+	const struct host_datagram *arrived = nat->shard.udp->arrived + first;
+	size_t size = arrived->size;
+	size_t run = 1;
+
+	if (arrived->segment_size > 0 || !udp_is_super(nat, arrived->size))
+		return 1;
+	while (first + run < count && run < FRAME_PAYLOAD_MAX_PARTS) {
+		const struct host_datagram *next = arrived + run;
+
+		size += next->size;
+		if (next->segment_size > 0 || next->size == 0 || next->size > arrived->size ||
+		    size > UDP_PAYLOAD_MAX_V4 || next->tos != arrived->tos ||
+		    next->ttl != arrived->ttl ||
+		    !ip_endpoint_equal(&next->remote, &arrived->remote) ||
+		    !ip_addr_equal(&next->local, &arrived->local))
+			break;
+		run++;
+		if (next->size < arrived->size)
+			break;
+	}
+	return run;
+}
+
+/* Neighbours that came singly. */
+static void udp_deliver_run(struct udp_peer *peer, size_t first, size_t run)
+{
+	const struct udp_table *table = peer->mapping->nat->shard.udp;
+	struct iovec parts[FRAME_PAYLOAD_MAX_PARTS];
+
+	for (size_t i = 0; i < run; i++)
+		parts[i] = (struct iovec){ table->memory.arrivals + (first + i) * HOST_DATAGRAM_MAX,
+					   table->arrived[first + i].size };
+	const struct udp_parcel parcel = {
+		.datagram = &table->arrived[first],
+		.parts = parts,
+		.part_count = run,
+		.count = run,
+		.segment_size = (uint16_t)table->arrived[first].size,
+	};
+	udp_deliver(peer, &parcel);
+}
+
+/* What the kernel put together, but for the first `skipped`, in as many parcels as it takes:
+ * datagrams longer than the guest's MTU go in fragments, each on its own. */
+static void udp_deliver_coalesced(struct udp_peer *peer, size_t index, size_t skipped)
+{
+	const struct nat *nat = peer->mapping->nat;
+	const struct udp_table *table = nat->shard.udp;
+	const struct host_datagram *datagram = &table->arrived[index];
+	size_t each = datagram->segment_size;
+	size_t most = each;
+
+	if (udp_is_super(nat, each))
+		most = UDP_SUPER_MOST * each < UDP_PAYLOAD_MAX_V4 ? UDP_SUPER_MOST * each
+								  : UDP_PAYLOAD_MAX_V4;
+	for (size_t offset = skipped * each; offset < datagram->size;) {
+		size_t left = datagram->size - offset;
+		size_t size = left <= most ? left : most / each * each;
+		const struct iovec part = {
+			table->memory.arrivals + index * HOST_DATAGRAM_MAX + offset,
+			size,
+		};
+		const struct udp_parcel parcel = {
+			.datagram = datagram,
+			.parts = &part,
+			.part_count = 1,
+			.count = (size + each - 1) / each,
+			.segment_size = datagram->segment_size,
+		};
+
+		udp_deliver(peer, &parcel);
+		offset += size;
+	}
+}
+
+/* `run` of those that arrived, from `first` on, which are alike; or one that is several. */
+static void udp_take(struct nat *nat, const struct udp_source *source, size_t first, size_t run)
+{
+	const struct host_datagram *datagram = &nat->shard.udp->arrived[first];
+	uint64_t now_ns = nat_now(nat);
+	struct udp_peer *peer = NULL;
+	size_t count = run;
+	size_t skipped = 0;
+
+	if (datagram->size > HOST_DATAGRAM_MAX) {
+		nat_drop(nat, DROP_LONG_FRAME);
+		return;
+	}
+	if (datagram->segment_size > 0) {
+		count = (datagram->size + datagram->segment_size - 1) / datagram->segment_size;
+		nat->shard.udp->coalesced = true;
+	}
+	/* Each is asked about until one may pass, so that each drop counts as one. */
+	while (!peer && skipped < count) {
+		peer = udp_peer_of(nat, source, datagram);
+		skipped += peer ? 0 : 1;
+	}
+	if (!peer)
+		return;
+	if (source->mapping)
+		udp_count_several(&source->mapping->received, count - skipped);
+	udp_peer_touch(peer, now_ns);
+	udp_mapping_touch(peer->mapping, now_ns);
+	if (datagram->segment_size > 0)
+		udp_deliver_coalesced(peer, first, skipped);
+	else
+		udp_deliver_run(peer, first + skipped, run - skipped);
+}
+
+/* One batch. True: more may wait, of which nobody tells us again (the socket is edge-triggered). */
+static bool udp_receive(struct nat *nat, const struct udp_source *source)
 {
 	struct udp_table *table = nat->shard.udp;
+	size_t most = table->coalesced ? UDP_RECEIVE_COALESCED : UDP_RECEIVE_BATCH;
+	ssize_t count = host_call(nat->context.host, udp_receive_batch, source->socket,
+				  table->arrived, table->memory.arrivals, most);
 
-	return host_call(nat->context.host, udp_receive, socket, ret_datagram, table->buffer,
-			 sizeof(table->buffer));
+	/* Empty; or broken, which must not make us spin. */
+	if (count < 0)
+		return false;
+	udp_memory_use(&table->memory, nat_now(nat));
+	table->coalesced = false;
+	for (size_t first = 0; first < (size_t)count;) {
+		size_t run = udp_run(nat, first, (size_t)count);
+
+		udp_take(nat, source, first, run);
+		first += run;
+	}
+	return (size_t)count == most;
 }
 
 static void udp_mapping_receive(struct udp_mapping *mapping)
 {
-	bool any = false;
+	const struct udp_source source = { .mapping = mapping, .socket = &mapping->socket };
 
-	for (unsigned i = 0; i < UDP_RECEIVE_BATCH; i++) {
-		struct host_datagram datagram;
-		ssize_t size = udp_take(mapping->nat, &mapping->socket, &datagram);
-
-		if (size == -EAGAIN)
-			return;
-		if (size < 0)
-			continue;
-		any = true;
-		udp_answer(mapping, &datagram, (size_t)size);
-	}
-	/* Edge-triggered: nobody tells us again of what is left. Nothing but errors is a socket that
-	 * is broken, which must not make us spin. */
-	if (any)
+	if (udp_receive(mapping->nat, &source))
 		loop_defer(mapping->nat->context.loop, &mapping->more);
 }
 
@@ -290,25 +424,9 @@ void udp_mapping_ready(struct host_socket *socket, uint32_t events)
 bool udp_forward_ready(struct nat *nat, const struct nat_forward *forward,
 		       struct host_socket *socket, uint32_t events)
 {
-	bool any = false;
+	const struct udp_source source = { .forward = forward, .socket = socket };
 
 	if (events & EPOLLERR)
 		(void)udp_drain_errors(nat, socket); /* told when it was sent */
-	for (unsigned i = 0; i < UDP_RECEIVE_BATCH; i++) {
-		struct host_datagram datagram;
-		ssize_t size = udp_take(nat, socket, &datagram);
-
-		if (size == -EAGAIN)
-			return false;
-		if (size < 0)
-			continue;
-		any = true;
-		struct udp_peer *peer = udp_peer_from_client(nat, forward, socket, &datagram);
-		if (!peer)
-			continue;
-		udp_peer_touch(peer, nat_now(nat));
-		udp_mapping_touch(peer->mapping, nat_now(nat));
-		udp_deliver(peer, &datagram, (size_t)size);
-	}
-	return any;
+	return udp_receive(nat, &source);
 }

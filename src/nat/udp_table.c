@@ -359,6 +359,7 @@ void udp_mapping_free(struct udp_mapping *mapping)
 	struct nat *nat = mapping->nat;
 	struct udp_table *table = nat->shard.udp;
 
+	udp_send_waiting(nat); /* perhaps by its socket */
 	udp_peers_free(&mapping->own);
 	udp_peers_free(&mapping->forwarded);
 	loop_deferred_cancel(&mapping->more);
@@ -395,6 +396,7 @@ int udp_table_new(struct nat *nat, struct udp_table **ret_table)
 	list_init(&table->mapping_unused);
 	list_init(&table->peer_unused);
 	if (!table->mappings || !table->peers ||
+	    udp_memory_init(&table->memory, nat_timers(nat)) < 0 ||
 	    port_lists_init(&table->mapping_idle, nat->config.port_capacity) < 0 ||
 	    budget_init(&table->peer_extra, table->peer_capacity - table->mapping_capacity,
 			nat->config.port_capacity) < 0 ||
@@ -438,6 +440,7 @@ struct udp_table *udp_table_free(struct udp_table *table)
 	port_lists_done(&table->mapping_idle);
 	free(table->mappings);
 	free(table->peers);
+	udp_memory_done(&table->memory);
 	free(table);
 	return NULL;
 }
@@ -474,5 +477,6 @@ static void udp_mapping_forward_gone(struct udp_mapping *mapping, const void *co
 
 void udp_forward_gone(struct nat *nat, struct host_socket *socket)
 {
+	udp_send_waiting(nat); /* perhaps by it */
 	udp_mapping_each(nat->shard.udp, udp_mapping_forward_gone, socket);
 }

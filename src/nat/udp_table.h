@@ -15,6 +15,8 @@
 #include "base/list.h"
 #include "nat/nat_internal.h"
 #include "nat/port_lists.h"
+#include "nat/udp_memory.h"
+#include "nat/udp_send.h"
 
 #define UDP_IDLE_NS	  (300 * NS_PER_S) /* RFC 4787 4.3 asks for 2 minutes at least */
 #define UDP_QUESTION_NS	  (10 * NS_PER_S)  /* a single question and answer on port 53 */
@@ -72,8 +74,17 @@ struct udp_table {
 	struct index by_seen;	  /* (guest, seen) */
 	struct index by_real;	  /* (socket, real) */
 	uint16_t next_id;	  /* IPv4 identification of what goes to guests */
-	uint8_t buffer[65536];
+	struct udp_memory memory;
+	struct udp_batch batch;				 /* towards the world, in memory.waiting */
+	struct host_datagram arrived[UDP_RECEIVE_BATCH]; /* in memory.arrivals */
+	bool coalesced; /* the last batch had messages of many datagrams */
 };
+
+/* Counts that only tell none, one and several apart. */
+static inline void udp_count_several(uint32_t *count, size_t more)
+{
+	*count = *count + more < 2 ? *count + (uint32_t)more : 2;
+}
 
 /* The mapping of a guest endpoint, or NULL. */
 struct udp_mapping *udp_mapping_find(struct udp_table *table, const struct ip_endpoint *guest);

@@ -10,9 +10,10 @@
  *     3  a TCP segment of conversation ARGUMENT & 7: flags, what to add to the sequence number and to
  *        the acknowledgement (signed bytes), window / 256, options, then payload; with bit 3 it has
  *        the marks of a super-frame
- *     4  a UDP datagram: the argument chooses guest, source port and destination
+ *     4  a UDP datagram: the argument chooses guest, source port and destination; with bit 7 it is a
+ *        super-frame, or, where it is too short for one, waits for the end of a batch
  *     5  a datagram from the world to the socket that sent one last: from its peer, the resolver
- *        (with the query's id), a stranger, or to the forward
+ *        (with the query's id), a stranger, or to the forward; with bit 3 it is several in one
  *     6  how servers answer from now on: accepted, refused, silent; what they say and how they end
  *     7  a client connects to the forward, or what it does next
  *     8  what the server connected last does: says more, ends, resets
@@ -34,8 +35,9 @@
 #include "wire/reader.h"
 #include "wire/tcp.h"
 
-#define TIME_MOST_NS (2 * 3600 * NS_PER_S) /* in one input, so that none takes minutes */
-#define PEERS_MOST   256		   /* each keeps its buffers to the end */
+#define TIME_MOST_NS  (2 * 3600 * NS_PER_S) /* in one input, so that none takes minutes */
+#define SUPER_SEGMENT 100
+#define PEERS_MOST    256 /* each keeps its buffers to the end */
 
 struct step {
 	uint8_t argument;
@@ -164,8 +166,15 @@ static void send_udp(struct world *world, const struct step *step)
 				       .iov_len = step->size };
 	struct frame frame;
 
-	if (packet_build_udp(&frame, &link, &from, &to, &payload, 1))
-		send_built(world, guest, &frame, false);
+	if (!(step->argument & 128)) {
+		if (packet_build_udp(&frame, &link, &from, &to, &payload, 1))
+			send_built(world, guest, &frame, false);
+	} else if (packet_build_udp_partial(&frame, &link, &from, &to, &payload, 1,
+					    SUPER_SEGMENT)) {
+		world_push(world, guest, &frame);
+		if (frame.offload.gso != FRAME_GSO_NONE)
+			world_flush(world, guest);
+	}
 }
 
 static void receive_datagram(struct world *world, const struct step *step)
@@ -175,14 +184,16 @@ static void receive_datagram(struct world *world, const struct step *step)
 					    (uint16_t)(7000 + (step->argument >> 4)) };
 	const struct ip_endpoint forward = { ip_addr_from_v4(WORLD_ADDR_HOST), WORLD_FORWARD_UDP };
 	struct rig_host *host = &world->host;
+	uint16_t each =
+		step->argument & 8 && step->size > SUPER_SEGMENT ? (uint16_t)SUPER_SEGMENT : 0;
 
 	if (step->size > 0)
 		memcpy(bytes, step->bytes, step->size);
 	switch (step->argument & 3) {
 	case 0:
 		if (world->has_datagram)
-			(void)rig_host_datagram(host, &world->datagram_to, &world->datagram_from,
-						bytes, step->size);
+			(void)rig_host_datagrams(host, &world->datagram_to, &world->datagram_from,
+						 bytes, step->size, each);
 		break;
 	case 1:
 		if (!world->has_query)
@@ -194,11 +205,11 @@ static void receive_datagram(struct world *world, const struct step *step)
 		break;
 	case 2:
 		if (world->has_datagram)
-			(void)rig_host_datagram(host, &client, &world->datagram_from, bytes,
-						step->size);
+			(void)rig_host_datagrams(host, &client, &world->datagram_from, bytes,
+						 step->size, each);
 		break;
 	default:
-		(void)rig_host_datagram(host, &client, &forward, bytes, step->size);
+		(void)rig_host_datagrams(host, &client, &forward, bytes, step->size, each);
 	}
 	rig_time_settle(&world->time);
 }

@@ -231,6 +231,109 @@ static void test_long_datagram(void **state)
 	lab_free(lab);
 }
 
+/* --- super-frames ------------------------------------------------------------------------- */
+
+#define SUPER_SIZE 29500
+#define SUPER_EACH 1000
+
+/* What was said and what came back, each cut as it was cut. */
+struct talk {
+	uint8_t bytes[SUPER_SIZE];
+	uint64_t server_heard;
+	size_t server_size;
+	uint64_t guest_heard;
+	size_t guest_size;
+};
+
+static void talk_check(const struct talk *talk, size_t at, const uint8_t *bytes, size_t size)
+{
+	size_t left = SUPER_SIZE - at;
+
+	assert_in_range(at, 0, SUPER_SIZE - 1);
+	assert_int_equal(size, left < SUPER_EACH ? left : SUPER_EACH);
+	assert_memory_equal(bytes, talk->bytes + at, size);
+}
+
+static void talk_server_heard(struct rig_udp_server *server, const struct ip_endpoint *from,
+			      const struct host_datagram *datagram, const uint8_t *bytes,
+			      size_t size)
+{
+	struct talk *talk = server->context;
+
+	(void)from;
+	assert_true(datagram->dont_fragment);
+	assert_int_equal(datagram->ttl, 63);
+	talk_check(talk, talk->server_size, bytes, size);
+	talk->server_size += size;
+	talk->server_heard++;
+}
+
+static void talk_guest_heard(void *context, const struct packet *packet, const uint8_t *payload,
+			     size_t size)
+{
+	struct talk *talk = context;
+
+	assert_int_equal(packet->ip_protocol, PACKET_IP_PROTOCOL_UDP);
+	assert_int_equal(packet->ip_ttl, 60);
+	assert_int_equal(ip_addr_to_v4(&packet->ip_source), RIG_ADDR_SERVER);
+	talk_check(talk, talk->guest_size, payload, size);
+	talk->guest_size += size;
+	talk->guest_heard++;
+}
+
+/* A guest with USO says 30 datagrams in one frame; they leave as 30, come back as 30, and reach the
+ * guest as 30, whether the host's kernel puts them together on the way (UDP_GRO) or not. */
+static void test_super_frames(void **state)
+{
+	(void)state;
+	for (int coalesces = 0; coalesces < 2; coalesces++) {
+		struct lab *lab = lab_new(&whole);
+		struct rig *rig = lab->rig;
+		struct ip_endpoint own = rig_guest_endpoint(rig, GUEST_PORT);
+		static struct talk talk;
+
+		talk = (struct talk){};
+		rig_pattern(9, 0, talk.bytes, sizeof(talk.bytes));
+		rig->host.coalesces = coalesces;
+		rig->guest.packet = talk_guest_heard;
+		rig->guest.context = &talk;
+		lab->server.heard = talk_server_heard;
+		lab->server.context = &talk;
+		uint64_t pushed = rig->port.pushed;
+		rig_send_udp_super(rig, &own, &lab->server.at, talk.bytes, SUPER_SIZE, SUPER_EACH);
+		rig_time_run(&rig->time, 10 * NS_PER_MS);
+		assert_int_equal(talk.server_heard, 30);
+		assert_int_equal(talk.guest_heard, 30);
+		assert_int_equal(talk.guest_size, SUPER_SIZE);
+		assert_int_equal(rig->host.messages, coalesces ? 1 : 30);
+		assert_int_equal(rig->port.pushed, pushed + 1);
+		assert_int_equal(rig->port.refused, 0);
+		lab_free(lab);
+	}
+}
+
+/* Too long for the way: each of them is told so, with its own header. */
+static void test_super_frame_path_mtu(void **state)
+{
+	struct lab *lab = lab_new(&whole);
+	struct ip_endpoint own = rig_guest_endpoint(lab->rig, GUEST_PORT);
+	uint8_t bytes[4100] = {};
+
+	(void)state;
+	lab->rig->host.path_mtu = 1000;
+	rig_send_udp_super(lab->rig, &own, &lab->server.at, bytes, sizeof(bytes), 1400);
+	rig_time_run(&lab->rig->time, 10 * NS_PER_MS);
+	assert_int_equal(lab->heard, 3);
+	assert_int_equal(lab->packet.icmp_type, 3);
+	assert_int_equal(lab->packet.icmp_code, 4);
+	struct reader reader = reader_of(lab->data, lab->size);
+	reader_skip(&reader, 2);
+	assert_int_equal(reader_u16(&reader), 20 + 8 + 1300); /* the quoted header's length */
+	assert_int_equal(lab->server.datagrams, 0);
+	assert_int_equal(lab->rig->drops.count[DROP_SOCKET_ERROR], 3);
+	lab_free(lab);
+}
+
 struct client {
 	struct rig_udp_server at; /* as the world sees the client: where answers arrive */
 	uint8_t answer[64];
@@ -340,6 +443,8 @@ int main(void)
 		cmocka_unit_test(test_unreachable),
 		cmocka_unit_test(test_path_mtu),
 		cmocka_unit_test(test_long_datagram),
+		cmocka_unit_test(test_super_frames),
+		cmocka_unit_test(test_super_frame_path_mtu),
 		cmocka_unit_test(test_forward),
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_port_gone),

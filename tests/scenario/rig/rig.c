@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "wire/packet_build.h"
+
 #define RIG_FLOWS     256
 #define RIG_HALF_OPEN 64
 #define RIG_PORTS     8
@@ -157,6 +159,25 @@ struct rig *rig_new(const struct rig_config *config)
 	rig_make_nat(rig);
 	rig->sockets_at_start = rig->host.sockets_open;
 	return rig;
+}
+
+void rig_send_udp_super(struct rig *rig, const struct ip_endpoint *from,
+			const struct ip_endpoint *to, const void *payload, size_t size,
+			uint16_t gso_size)
+{
+	const struct packet_link link = { .source = rig->guest.mac,
+					  .destination = rig->guest.gateway_mac,
+					  .id = rig->guest.id++,
+					  .dont_fragment = true };
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)payload, .iov_len = size };
+	struct frame_sink *sink = rig->config.whole ? rig->ingress : nat_guest_side(rig->nat);
+	bool built = packet_build_udp_partial(&rig->frame, &link, from, to, &iov, 1, gso_size);
+
+	assert(built);
+	(void)built;
+	rig->frame.port = rig->guest_port;
+	frame_sink_push(sink, &rig->frame);
+	frame_sink_flush(sink);
 }
 
 void rig_port_gone(struct rig *rig)

@@ -64,6 +64,12 @@ struct rig *rig_new(const struct rig_config *config);
 /* Ends the network whatever state it is in. */
 void rig_free(struct rig *rig);
 
+/* A super-frame of the guest, with a partial checksum: datagrams of gso_size bytes each. It comes past
+ * the wire, which has none, and at once. */
+void rig_send_udp_super(struct rig *rig, const struct ip_endpoint *from,
+			const struct ip_endpoint *to, const void *payload, size_t size,
+			uint16_t gso_size);
+
 /* Nothing is left of any TCP connection: no flow, no budget, no block, no socket but listeners. */
 bool rig_is_clean(const struct rig *rig);
 /* The same as a sentence for fail_msg(), NULL when clean. */

@@ -25,6 +25,7 @@ static void rig_port_push(struct frame_sink *sink, struct frame *frame)
 {
 	struct rig_port *port = container_of(sink, struct rig_port, sink);
 
+	port->pushed++;
 	if (!port->keeps_macs)
 		packet_set_macs(frame, &port->guest->gateway_mac, &port->guest->mac);
 	if (rig_link_room(port->down) == 0)

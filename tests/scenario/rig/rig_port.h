@@ -16,6 +16,7 @@ struct rig_port {
 	bool waited_for;
 	bool keeps_macs; /* somebody before has filled them in */
 	uint64_t frames;
+	uint64_t pushed; /* before they are cut */
 	uint64_t flushes;
 	uint64_t refused;   /* frames whose marks contradict them */
 	uint64_t overflows; /* pushed although room() said 0 */

@@ -7,9 +7,11 @@
 #include "../host/host_rig.h"
 
 #include <arpa/inet.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 
 #include "nat/nat.h"
+#include "wire/frame_segment.h"
 #include "wire/icmp.h"
 #include "wire/packet_build.h"
 
@@ -23,6 +25,8 @@ struct scene {
 	struct drop_counters drops;
 	struct frame_sink to_guest;
 	struct nat *nat;
+	unsigned pushed;     /* frames, before they are cut */
+	size_t payload_size; /* of all that was heard */
 	/* The last frame that the guest heard. */
 	unsigned heard;
 	struct frame frame;
@@ -31,15 +35,23 @@ struct scene {
 
 static struct scene scene;
 
-static void sink_push(struct frame_sink *sink, struct frame *frame)
+static void sink_emit(void *context, const struct frame *frame)
 {
 	enum drop_reason reason;
 
-	(void)sink;
+	(void)context;
 	size_t size = frame_copy(frame, scene.bytes, sizeof(scene.bytes));
 	CHECK(size > 0 && frame_from_bytes(&scene.frame, scene.bytes, size, 0, &reason));
 	CHECK(frame_verify_checksum(&scene.frame));
+	scene.payload_size += scene.frame.payload_size;
 	scene.heard++;
+}
+
+static void sink_push(struct frame_sink *sink, struct frame *frame)
+{
+	(void)sink;
+	scene.pushed++;
+	CHECK(frame_segment(frame, sink_emit, NULL) > 0);
 }
 
 static void sink_flush(struct frame_sink *sink)
@@ -111,6 +123,7 @@ static void guest_udp(struct ip_endpoint from, struct ip_endpoint to, size_t siz
 	CHECK(packet_build_udp(&frame, &link, &from, &to, &payload, 1));
 	frame.port = 0;
 	frame_sink_push(nat_guest_side(scene.nat), &frame);
+	frame_sink_flush(nat_guest_side(scene.nat));
 }
 
 static void guest_echo(uint32_t to, uint16_t ident, uint16_t sequence, size_t size, bool df)
@@ -129,6 +142,7 @@ static void guest_echo(uint32_t to, uint16_t ident, uint16_t sequence, size_t si
 	CHECK(packet_build_icmp(&frame, &link, &from, &destination, &header, &payload, 1));
 	frame.port = 0;
 	frame_sink_push(nat_guest_side(scene.nat), &frame);
+	frame_sink_flush(nat_guest_side(scene.nat));
 }
 
 /* Runs the loop until the guest heard one more. */
@@ -222,6 +236,51 @@ static void udp_to_a_server_of_the_host(void)
 	guest_udp(at(GUEST, 5000), at(GATEWAY, port), 100, false);
 	wait_heard(before);
 	expect_unreachable(ICMP_CODE_PORT_UNREACHABLE, GATEWAY, PACKET_IP_PROTOCOL_UDP, &header);
+	scene_done();
+}
+
+/* 60 datagrams in a frame leave as 60; what comes back as many, cut by the sender's kernel or put
+ * together by ours, arrives as many. */
+static void super_frames(void)
+{
+	static uint8_t bytes[60 * 1000];
+	const struct packet_link link = { .dont_fragment = true };
+	const struct ip_endpoint from = at(GUEST, 5000);
+	struct iovec payload = { bytes, sizeof(bytes) };
+	int segment_size = 1000;
+	struct ip_endpoint seen;
+	struct frame frame;
+	uint16_t port;
+
+	scene_init(NAT_HOST_ACCESS_LOOPBACK);
+	int server = udp_socket(INADDR_LOOPBACK, &port);
+	const struct ip_endpoint to = at(GATEWAY, port);
+	CHECK(packet_build_udp_partial(&frame, &link, &from, &to, &payload, 1, 1000));
+	frame.port = 0;
+	frame_sink_push(nat_guest_side(scene.nat), &frame);
+	frame_sink_flush(nat_guest_side(scene.nat));
+	for (unsigned i = 0; i < 60; i++)
+		seen = udp_take(server, 1000);
+	CHECK(setsockopt(server, IPPROTO_UDP, UDP_SEGMENT, &segment_size, sizeof(segment_size)) ==
+	      0);
+	/* Singly at first, on a busy machine perhaps more than once; at last all in one. */
+	unsigned pushed = 0;
+	for (unsigned round = 1; pushed != 1; round++) {
+		struct sockaddr_storage sockaddr;
+		socklen_t size = ip_endpoint_to_sockaddr(&seen, &sockaddr);
+		unsigned before = scene.pushed;
+
+		CHECK(round < 100);
+		CHECK(sendto(server, bytes, sizeof(bytes), 0, (struct sockaddr *)&sockaddr, size) ==
+		      (ssize_t)sizeof(bytes));
+		while (scene.heard < 60 * round)
+			wait_heard(scene.heard);
+		CHECK(scene.heard == 60 * round);
+		CHECK(scene.payload_size == round * sizeof(bytes));
+		CHECK(scene.frame.payload_size == 1000);
+		pushed = scene.pushed - before;
+	}
+	fd_close(server);
 	scene_done();
 }
 
@@ -334,6 +393,7 @@ static void echo_by_ping_socket(void)
 	}
 
 IN_NAMESPACE(udp_to_a_server_of_the_host)
+IN_NAMESPACE(super_frames)
 IN_NAMESPACE(forward_answers_from_the_address_asked)
 IN_NAMESPACE(hairpin)
 IN_NAMESPACE(path_mtu)
@@ -344,6 +404,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_udp_to_a_server_of_the_host),
+		cmocka_unit_test(test_super_frames),
 		cmocka_unit_test(test_forward_answers_from_the_address_asked),
 		cmocka_unit_test(test_hairpin),
 		cmocka_unit_test(test_path_mtu),

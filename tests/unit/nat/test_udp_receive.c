@@ -1,6 +1,8 @@
 /* From the world to the guest: filtering, clients of a forward, fragments, the error queue. */
 #include "world.h"
 
+#include "nat/udp_memory.h"
+
 #include <stdio.h>
 
 #include "nat/icmp_error.h"
@@ -216,6 +218,227 @@ static void broken_sockets_do_not_spin(void **state)
 	world->sockets[own].receive_error = 0;
 	world_arrives(own, at(REMOTE, 7), HOST_LAN, "again");
 	expect_heard(at(REMOTE, 7), at(GUEST, 5000), "again");
+}
+
+/* --- many at once ------------------------------------------------------------------------- */
+
+static uint8_t pattern[65536];
+
+/* One message of that many bytes: several datagrams if segment_size is not 0. */
+static void arrives(int socket, struct ip_endpoint from, size_t size, uint16_t segment_size)
+{
+	const struct host_datagram datagram = {
+		.remote = from,
+		.local = ip_addr_from_v4(HOST_LAN),
+		.ttl = 60,
+		.size = size,
+		.segment_size = segment_size,
+	};
+
+	world_arrives_bytes(socket, &datagram, pattern);
+}
+
+static int open_mapping(void)
+{
+	world_fill(pattern, sizeof(pattern));
+	guest_udp(at(GUEST, 5000), at(REMOTE, 7), "x");
+	guest_udp(at(GUEST, 5000), at(REMOTE_B, 7), "x");
+	int socket = must_send()->socket;
+	forget_all();
+	world->pushed = 0;
+	world->super_frames = 0;
+	return socket;
+}
+
+static const struct world_heard *must_hear_size(size_t size, size_t offset)
+{
+	const struct world_heard *heard = must_hear();
+
+	assert_int_equal(heard->payload_size, size);
+	assert_memory_equal(heard->payload, pattern + offset, size);
+	return heard;
+}
+
+/* Neighbours of one size go to the guest as one frame; what it hears is what was sent. */
+static void neighbours_go_together(void **state)
+{
+	int socket = open_mapping();
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		arrives(socket, at(REMOTE, 7), 1000, 0);
+	arrives(socket, at(REMOTE, 7), 10, 0); /* the last may be shorter */
+	arrives(socket, at(REMOTE, 7), 10, 0); /* behind which another frame begins */
+	world_run();
+	assert_int_equal(world->pushed, 2);
+	assert_int_equal(world->super_frames, 1);
+	uint32_t id = 0;
+	for (unsigned i = 0; i < 7; i++) {
+		const struct world_heard *heard = must_hear_size(i < 5 ? 1000 : 10, 0);
+
+		assert_int_equal(heard->packet.ip_ttl, 60);
+		assert_true(i == 0 || heard->packet.ip_id == ((id + 1) & 0xffff));
+		id = heard->packet.ip_id;
+	}
+	expect_silence();
+}
+
+static void strangers_go_apart(void **state)
+{
+	static const struct {
+		uint32_t from;
+		uint16_t port;
+		uint8_t ttl;
+		uint8_t tos;
+		size_t size;
+	} rows[] = {
+		{ REMOTE, 7, 60, 0, 100 },   { REMOTE_B, 7, 60, 0, 100 },
+		{ REMOTE_B, 8, 60, 0, 100 }, { REMOTE_B, 8, 61, 0, 100 },
+		{ REMOTE_B, 8, 61, 2, 100 }, { REMOTE_B, 8, 61, 2, 101 },
+		{ REMOTE_B, 8, 61, 2, 0 },   { REMOTE_B, 8, 61, 2, 0 },
+		{ REMOTE_B, 8, 61, 2, 1 },
+	};
+	int socket = open_mapping();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		const struct host_datagram datagram = {
+			.remote = at(rows[i].from, rows[i].port),
+			.ttl = rows[i].ttl,
+			.tos = rows[i].tos,
+			.size = rows[i].size,
+		};
+
+		world_arrives_bytes(socket, &datagram, pattern);
+	}
+	world_run();
+	assert_int_equal(world->super_frames, 0);
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		const struct world_heard *heard = must_hear_size(rows[i].size, 0);
+
+		assert_int_equal(ip_addr_to_v4(&heard->packet.ip_source), rows[i].from);
+		assert_int_equal(heard->packet.port_source, rows[i].port);
+		assert_int_equal(heard->packet.ip_ttl, rows[i].ttl);
+		assert_int_equal(heard->packet.ip_tos, rows[i].tos);
+	}
+	expect_silence();
+}
+
+/* What the kernel put together is cut again, whatever it is longer than. */
+static void coalesced(void **state)
+{
+	static const struct {
+		size_t size;
+		uint16_t each;
+		unsigned frames; /* towards the port */
+	} rows[] = {
+		{ 60000, 1472, 1 }, { 65507, 1400, 1 }, { 2000, 1000, 1 },
+		{ 2001, 1000, 1 },  { 12800, 100, 2 },	{ 65507, 1023, 2 }, /* 64 in each */
+		{ 65535, 1472, 2 }, /* an IPv6 client's, longer than IPv4 carries */
+		{ 64, 1, 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		int socket = open_mapping();
+		size_t heard = 0;
+
+		arrives(socket, at(REMOTE, 7), rows[i].size, rows[i].each);
+		arrives(socket, at(REMOTE, 7), rows[i].each, 0);
+		world_run();
+		assert_int_equal(world->pushed, rows[i].frames + 1);
+		while (heard < rows[i].size) {
+			size_t left = rows[i].size - heard;
+			size_t size = left < rows[i].each ? left : rows[i].each;
+
+			(void)must_hear_size(size, heard);
+			heard += size;
+		}
+		(void)must_hear_size(rows[i].each, 0);
+		expect_silence();
+		forget_all();
+	}
+}
+
+/* Each in fragments of its own where the guest's MTU is smaller. */
+static void coalesced_and_too_long(void **state)
+{
+	struct nat_config config = world_config();
+	uint32_t id = UINT32_MAX;
+
+	(void)state;
+	config.mtu = 576;
+	world_start(&config);
+	arrives(open_mapping(), at(REMOTE, 7), 2500, 1000);
+	world_run();
+	assert_int_equal(world->super_frames, 0);
+	for (unsigned i = 0; i < 5; i++) {
+		const struct world_heard *heard = must_hear();
+
+		assert_int_equal(heard->packet.ip_is_fragment, i < 4);
+		assert_int_equal(heard->packet.ip_more_fragments, i < 4 && i % 2 == 0);
+		assert_int_equal(i % 2 == 1, heard->packet.ip_id == id);
+		id = heard->packet.ip_id;
+	}
+	expect_silence();
+}
+
+/* One socket's flood does not keep the others waiting. */
+static void a_batch_has_an_end(void **state)
+{
+	int flooded = open_mapping();
+
+	(void)state;
+	guest_udp(at(GUEST, 5001), at(REMOTE, 7), "x");
+	int other = must_send()->socket;
+	for (unsigned i = 0; i < 1000; i++)
+		arrives(flooded, at(REMOTE, 7), 10, 0);
+	arrives(other, at(REMOTE, 7), 20, 0);
+	world_batch();
+	assert_int_equal(world->heard_count, 2 * UDP_RECEIVE_BATCH + 1); /* and one deferred */
+	world_run();
+	assert_int_equal(world->heard_count, 1001);
+	forget_all();
+	/* Where each message is many, fewer of them. */
+	for (unsigned i = 0; i < 100; i++)
+		arrives(flooded, at(REMOTE, 7), 1000, 500);
+	world_batch();
+	assert_true(world->heard_count <= 2 * (UDP_RECEIVE_BATCH + UDP_RECEIVE_COALESCED));
+	world_run();
+	assert_int_equal(world->heard_count, 200);
+}
+
+/* Every datagram that may not pass counts, however many come together. */
+static void drops_count_each(void **state)
+{
+	int socket = open_mapping();
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		arrives(socket, at(ROUTER, 7), 100, 0);
+	arrives(socket, at(ROUTER, 7), 1050, 100);
+	world_run();
+	expect_silence();
+	assert_int_equal(world_drops(DROP_UDP_PEER), 5 + 11);
+}
+
+/* Clients of a forward, the same way. */
+static void clients_many_at_once(void **state)
+{
+	(void)state;
+	world_fill(pattern, sizeof(pattern));
+	int forward = world_forward(NAT_PROTOCOL_UDP, at(0, 5353), at(GUEST, 53));
+	for (int i = 0; i < 3; i++)
+		arrives(forward, at(REMOTE, 1234), 700, 0);
+	arrives(forward, at(REMOTE_B, 1234), 7000, 1400);
+	world_run();
+	assert_int_equal(world->pushed, 2);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(ip_addr_to_v4(&must_hear_size(700, 0)->packet.ip_source), REMOTE);
+	for (size_t i = 0; i < 5; i++)
+		assert_int_equal(ip_addr_to_v4(&must_hear_size(1400, 1400 * i)->packet.ip_source),
+				 REMOTE_B);
+	expect_silence();
 }
 
 /* --- fragments ---------------------------------------------------------------------------- */
@@ -489,6 +712,13 @@ int main(void)
 		TEST(removed_forward_forgets_its_clients),
 		TEST(floods_are_taken_in_turns),
 		TEST(broken_sockets_do_not_spin),
+		TEST(neighbours_go_together),
+		TEST(strangers_go_apart),
+		TEST(coalesced),
+		TEST_OWN(coalesced_and_too_long),
+		TEST(a_batch_has_an_end),
+		TEST(drops_count_each),
+		TEST(clients_many_at_once),
 		TEST_OWN(fragments),
 		TEST(errors_of_the_way),
 		TEST(error_with_a_long_payload),

@@ -1,5 +1,6 @@
 #include "world.h"
 
+#include "wire/frame_segment.h"
 #include "wire/packet_build.h"
 
 struct world *world;
@@ -41,9 +42,9 @@ static void hear_icmp(struct world_heard *heard)
 }
 
 /* Every frame must be one that a guest takes: dissects, fits the MTU, has the right checksum. */
-static void sink_push(struct frame_sink *sink, struct frame *frame)
+static void sink_emit(void *context, const struct frame *frame)
 {
-	(void)sink;
+	(void)context;
 	assert_true(world->heard_count < WORLD_HEARD);
 	struct world_heard *heard = &world->heard[world->heard_count++];
 	struct frame again;
@@ -62,6 +63,16 @@ static void sink_push(struct frame_sink *sink, struct frame *frame)
 			      heard->packet.payload_offset;
 	if (heard->packet.has_l4 && heard->packet.ip_protocol == PACKET_IP_PROTOCOL_ICMP)
 		hear_icmp(heard);
+}
+
+/* A port without offload. */
+static void sink_push(struct frame_sink *sink, struct frame *frame)
+{
+	(void)sink;
+	world->pushed++;
+	world->super_frames += frame->offload.gso != FRAME_GSO_NONE;
+	assert_true(frame_check_offload(frame));
+	assert_true(frame_segment(frame, sink_emit, NULL) > 0);
 }
 
 static void sink_flush(struct frame_sink *sink)
@@ -96,12 +107,24 @@ static const struct packet_link *link_of(struct world_shape shape)
 	return &link;
 }
 
+void guests_hold(void)
+{
+	world->holding = true;
+}
+
+void guests_flush(void)
+{
+	world->holding = false;
+	frame_sink_flush(nat_guest_side(world->nat));
+	world_run();
+}
+
 static void push(struct frame *frame, struct world_shape shape)
 {
 	frame->port = shape.bridge_port > 0 ? shape.bridge_port : WORLD_PORT;
 	frame_sink_push(nat_guest_side(world->nat), frame);
-	frame_sink_flush(nat_guest_side(world->nat));
-	world_run();
+	if (!world->holding)
+		guests_flush();
 }
 
 static void send_udp(struct ip_endpoint from, struct ip_endpoint to, struct world_shape shape,
@@ -125,6 +148,22 @@ void guest_udp_shaped(struct ip_endpoint from, struct ip_endpoint to, struct wor
 
 	world_fill(bytes, shape.size);
 	send_udp(from, to, shape, bytes, shape.size);
+	free(bytes);
+}
+
+void guest_udp_super(struct ip_endpoint from, struct ip_endpoint to, struct world_shape shape,
+		     uint16_t gso_size)
+{
+	uint8_t *bytes = malloc(shape.size + 1);
+	/* In two pieces: a guest's memory is. */
+	struct iovec payload[] = { { bytes, shape.size / 3 },
+				   { bytes + shape.size / 3, shape.size - shape.size / 3 } };
+	struct frame frame;
+
+	world_fill(bytes, shape.size);
+	assert_true(packet_build_udp_partial(&frame, link_of(shape), &from, &to, payload,
+					     ARRAY_COUNT(payload), gso_size));
+	push(&frame, shape);
 	free(bytes);
 }
 

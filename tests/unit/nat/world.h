@@ -98,6 +98,9 @@ struct world {
 	struct host host;
 	struct frame_sink to_guest;
 	unsigned flushed;
+	unsigned pushed; /* frames, before they are cut */
+	unsigned super_frames;
+	bool holding; /* guests' frames are one batch, until guests_flush() */
 	struct nat_config config;
 	struct nat *nat;
 	struct world_socket sockets[WORLD_SOCKETS];
@@ -108,6 +111,10 @@ struct world {
 	bool no_default_route;
 	uint16_t next_port;
 	int send_error; /* what udp_send and echo_send say, negative */
+	/* The datagram that comes behind so many fails once, with fails_with; 0 = none. */
+	unsigned fails_behind;
+	int fails_with;	     /* negative; 0 = none fails */
+	unsigned send_calls; /* of udp_send and udp_send_batch */
 	uint32_t path_mtu;
 	struct world_sent sent[WORLD_SENT];
 	unsigned sent_count;
@@ -151,6 +158,12 @@ struct world_shape {
 
 void guest_udp(struct ip_endpoint from, struct ip_endpoint to, const char *text);
 void guest_udp_shaped(struct ip_endpoint from, struct ip_endpoint to, struct world_shape shape);
+/* Datagrams of gso_size bytes each in one frame. */
+void guest_udp_super(struct ip_endpoint from, struct ip_endpoint to, struct world_shape shape,
+		     uint16_t gso_size);
+/* From now on the frames of all guests are one batch, until guests_flush(). */
+void guests_hold(void);
+void guests_flush(void);
 void guest_echo(uint32_t from, uint32_t to, uint16_t ident, uint16_t sequence);
 void guest_echo_shaped(uint32_t from, uint32_t to, uint16_t ident, uint16_t sequence,
 		       struct world_shape shape);

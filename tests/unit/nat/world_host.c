@@ -212,20 +212,54 @@ static int refuse_send(struct world_socket *socket, const struct host_datagram *
 	return -EMSGSIZE;
 }
 
-static ssize_t world_udp_send(struct host *host, struct host_socket *owner,
-			      const struct host_datagram *datagram, const struct iovec *iov,
-			      size_t count)
+static ssize_t send_one(struct host_socket *owner, const struct host_datagram *datagram,
+			const struct iovec *iov, size_t count, size_t size)
 {
-	(void)host;
 	struct world_socket *socket = socket_of(owner);
-	int status = refuse_send(socket, datagram, datagram->size);
+	int status = refuse_send(socket, datagram, size);
 
 	assert_int_equal(socket->kind, WORLD_UDP);
 	if (status < 0)
 		return status;
+	if (world->fails_with < 0 && world->fails_behind-- == 0) {
+		status = world->fails_with;
+		world->fails_with = 0;
+		return status;
+	}
 	if (!send_to_own(socket, datagram, iov, count))
 		remember_sent(owner, datagram, 0, iov, count);
-	return (ssize_t)datagram->size;
+	return (ssize_t)size;
+}
+
+static ssize_t world_udp_send(struct host *host, struct host_socket *owner,
+			      const struct host_datagram *datagram, const struct iovec *iov,
+			      size_t count)
+{
+	size_t size = 0;
+
+	(void)host;
+	world->send_calls++;
+	for (size_t i = 0; i < count; i++)
+		size += iov[i].iov_len;
+	return send_one(owner, datagram, iov, count, size);
+}
+
+static size_t world_udp_send_batch(struct host *host, struct host_socket *owner,
+				   const struct host_outgoing *batch, size_t count, int *ret_error)
+{
+	(void)host;
+	world->send_calls++;
+	for (size_t i = 0; i < count; i++) {
+		ssize_t sent = send_one(owner, batch[i].datagram, batch[i].iov, batch[i].count,
+					batch[i].size);
+
+		if (sent < 0) {
+			*ret_error = (int)sent;
+			return i;
+		}
+		assert_int_equal(sent, batch[i].size);
+	}
+	return count;
 }
 
 static ssize_t world_echo_send(struct host *host, struct host_socket *owner,
@@ -268,6 +302,24 @@ static ssize_t world_udp_receive(struct host *host, struct host_socket *owner,
 {
 	(void)host;
 	return take_datagram(owner, ret_datagram, NULL, buffer, size);
+}
+
+static ssize_t world_udp_receive_batch(struct host *host, struct host_socket *owner,
+				       struct host_datagram *ret_datagrams, void *buffers,
+				       size_t count)
+{
+	uint8_t *buffer = buffers;
+
+	(void)host;
+	for (size_t i = 0; i < count; i++) {
+		ssize_t got =
+			take_datagram(owner, &ret_datagrams[i], NULL, buffer, HOST_DATAGRAM_MAX);
+
+		if (got < 0)
+			return i > 0 ? (ssize_t)i : got;
+		buffer += HOST_DATAGRAM_MAX;
+	}
+	return (ssize_t)count;
 }
 
 static ssize_t world_echo_receive(struct host *host, struct host_socket *owner,
@@ -368,7 +420,9 @@ const struct host_ops world_host_ops = {
 	.reset = world_reset,
 	.udp_open = world_udp_open,
 	.udp_send = world_udp_send,
+	.udp_send_batch = world_udp_send_batch,
 	.udp_receive = world_udp_receive,
+	.udp_receive_batch = world_udp_receive_batch,
 	.echo_open = world_echo_open,
 	.echo_send = world_echo_send,
 	.echo_receive = world_echo_receive,
