@@ -63,17 +63,25 @@ class GuestAgent:
         return dict(line.split("=", 1) for line in self.run("cat /run/lease").splitlines())
 
 
+def family(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def ask(client, address, port, question=b"hello", timeout=5):
+    """Sends a UDP datagram by a socket of the caller's; the answer and whom it came from."""
+    client.settimeout(1)
+    end = time.monotonic() + timeout
+    while True:
+        client.sendto(question, (address, port))
+        try:
+            answer, peer = client.recvfrom(65536)
+            return answer, peer[:2]
+        except TimeoutError:
+            if time.monotonic() > end:
+                raise
+
+
 def answers(namespace, address, port, question=b"hello", timeout=5):
-    """Sends a UDP datagram; the answer and whom it came from."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with namespace.socket(family, socket.SOCK_DGRAM) as client:
-        client.settimeout(1)
-        end = time.monotonic() + timeout
-        while True:
-            client.sendto(question, (address, port))
-            try:
-                answer, peer = client.recvfrom(65536)
-                return answer, peer[:2]
-            except TimeoutError:
-                if time.monotonic() > end:
-                    raise
+    """The same by a socket of its own."""
+    with namespace.socket(family(address), socket.SOCK_DGRAM) as client:
+        return ask(client, address, port, question, timeout)

@@ -20,8 +20,8 @@ FACT = re.compile(r"^(?P<name>[a-z][a-z ]*):\s*(?P<value>.*?)\s*$")
 Forward = collections.namedtuple("Forward", "protocol address external internal")
 Person = collections.namedtuple("Person", "uid gid home")
 
-# Ports of the guest that the tests use: control service, echo, ssh, HTTP, UDP echo.
-EXPOSE = ["0:2", "0:7", "0:7/udp", "0:22", "0:80", "0:53/udp"]
+# Ports of the guest that the tests use: control service, echo, who asks, ssh, HTTP, UDP echo.
+EXPOSE = ["0:2", "0:7", "0:7/udp", "0:11", "0:11/udp", "0:22", "0:80", "0:53/udp"]
 
 START_SECONDS = 60
 STOP_SECONDS = 20
