@@ -16,10 +16,12 @@ from lab.guest import answers
 from lab.tartlet import EXPOSE, qemu_pids, wait_gone
 from lab.waiting import until
 
+from test_client import seen
+from test_outbound import hops
 from test_reboot import is_new
 from test_route_swap import first_answer, swapped_back  # noqa: F401 (a fixture)
 
-BYTES = 20_000_000
+BYTES = 100_000_000
 
 
 @pytest.fixture(scope="module")
@@ -61,19 +63,34 @@ def test_tcp_forward(lab, user_vm, address):
     assert "This is rootless" in page
 
 
-def test_udp_forward(lab, user_vm):
+@pytest.mark.parametrize("address", [topology.HOST, topology.HOST_SECOND, topology.HOST6])
+def test_udp_forward(lab, user_vm, address):
+    """From another machine: the host's routes alone would have an answer leave by another address."""
     port = user_vm.port(53, "udp")
-    assert answers(lab.host, topology.HOST_SECOND, port) == (b"hello", (topology.HOST_SECOND, port))
+    assert answers(lab.server, address, port) == (b"hello", (address, port))
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_clients_address_is_kept(lab, user_vm, kind):
+    told, told_port, own_port = seen(lab.server, user_vm, kind, topology.SERVER, topology.HOST)
+    assert (told, told_port) == (topology.SERVER, own_port)
 
 
 def test_download(lab, user_vm):
+    count = 20_000_000
     with subprocess.Popen(lab.server.argv("curl", "-sS", "--max-time", "50",
-                                          f"http://{topology.HOST}:{user_vm.port(80)}/cgi-bin/big?{BYTES}"),
+                                          f"http://{topology.HOST}:{user_vm.port(80)}/cgi-bin/big?{count}"),
                           stdout=subprocess.PIPE) as client:
-        assert hashlib.file_digest(client.stdout, "sha256").hexdigest() == pattern.sha256(BYTES)
+        assert hashlib.file_digest(client.stdout, "sha256").hexdigest() == pattern.sha256(count)
 
 
-def test_tcp_out(lab, user_agent):
+def test_100_mb_down(lab, user_agent):
+    with servers.Source(lab.server, BYTES) as source:
+        said = user_agent.run(f"tcp-ask {topology.SERVER} {source.port} </dev/null | sha256sum")
+    assert said.split()[0] == pattern.sha256(BYTES)
+
+
+def test_100_mb_up(lab, user_agent):
     with servers.Sink(lab.server) as sink:
         said = user_agent.run(f"pattern {BYTES} | tcp-ask {topology.SERVER} {sink.port}")
     assert said == f"{BYTES} {pattern.sha256(BYTES)}"
@@ -84,10 +101,12 @@ def test_udp_out(lab, user_agent):
         user_agent.run(f"udp-ask {topology.SERVER} {echo.port} 1000")
 
 
-def test_ping_and_traceroute(user_agent):
+@pytest.mark.parametrize("kind", ["", "-I"])
+def test_ping_and_traceroute(user_agent, kind):
     """The namespace's ping_group_range lets this user ping (lab/topology.py)."""
-    assert "2 packets received" in user_agent.run(f"ping -c 2 -W 5 {topology.SERVER}")
-    assert topology.ROUTER_A in user_agent.run(f"traceroute -n -q 1 -w 3 -m 5 {topology.SERVER}")
+    assert "2 packets received" in user_agent.run(f"ping -c 2 -i 0.2 -W 5 {topology.SERVER}")
+    said = user_agent.run(f"traceroute {kind} -n -q 1 -w 3 -m 5 {topology.SERVER}")
+    assert hops(said) == [user_agent.lease()["routers"], topology.ROUTER_A, topology.SERVER]
 
 
 @pytest.mark.parametrize("way", ["+notcp", "+tcp"])
@@ -102,6 +121,8 @@ def test_forward_live(lab, user, user_vm):
         connection.sendall(b"x\n")
         assert connection.recv(10) == b"x\n"
     user.command("forward", "remove", "rootless", "24007:7")
+    with pytest.raises(ConnectionRefusedError):
+        lab.host.connect("127.0.0.1", 24007)
 
 
 def test_upload(lab, user_vm):
@@ -181,7 +202,7 @@ def test_home_that_cannot_be_written(user, homes, person, guest):
         other.home.chmod(0o700)
 
 
-def test_reboot(user_vm):
+def test_reboot(lab, user_vm):
     """Near the end: it ends what runs in the guest. As test_reboot.py."""
     agent = user_vm.agent()
     agent.run("touch /tmp/before")
@@ -189,6 +210,8 @@ def test_reboot(user_vm):
     agent.tell("reboot")
     until(lambda: is_new(user_vm), 90, "the guest after its reboot")
     assert (user_vm.agent().lease(), qemu_pids(user_vm.pids())) == before
+    port = user_vm.port(53, "udp")
+    assert answers(lab.server, topology.HOST, port) == (b"hello", (topology.HOST, port))
 
 
 def test_kill_and_run_again(lab, user, guest):
