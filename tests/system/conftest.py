@@ -1,6 +1,6 @@
 """Fixtures of the system tests.
 
-    /usr/bin/python3 -m pytest tests/system [--build-dir DIR] [--soak]
+    /usr/bin/python3 -m pytest tests/system [--build-dir DIR] [--tsan-dir DIR] [--soak]
 
 runs them as root: most make network namespaces (lab/topology.py draws them) and real guests under QEMU.
 As an ordinary user those are skipped, and test_cli.py runs.
@@ -30,6 +30,8 @@ from lab.tartlet import EXPOSE, Person, Tartlet  # noqa: E402
 def pytest_addoption(parser):
     parser.addoption("--build-dir", default=str(ROOT / "build/gcc"),
                      help="meson build directory that holds src/cli/tartlet")
+    parser.addoption("--tsan-dir", default=str(ROOT / "build/tsan"),
+                     help="the same, built with ThreadSanitizer (test_threads.py)")
     parser.addoption("--soak", action="store_true", help="the long runs, too")
 
 

@@ -94,6 +94,58 @@ static void test_two_threads_share_one_network(void **state)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
 }
 
+static size_t count_forwards_of(vmnet_network_ref network, uint16_t port)
+{
+	struct vmnet_port_forward listed[16];
+	size_t count = vmnet_network_get_port_forwards(network, listed, ARRAY_COUNT(listed));
+	size_t found = 0;
+
+	assert_in_range(count, 0, ARRAY_COUNT(listed));
+	for (size_t i = 0; i < count; i++)
+		found += listed[i].external_port == port;
+	return found;
+}
+
+static void *change_forwards(void *context)
+{
+	vmnet_network_ref network = context;
+	struct vmnet_port_forward wanted = { .protocol = IPPROTO_TCP,
+					     .external_family = AF_LOCAL,
+					     .internal_port = 22 };
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct vmnet_port_forward bound;
+		struct vmnet_error error;
+
+		assert_int_equal(vmnet_network_add_port_forward(network, &wanted, &bound, &error),
+				 VMNET_SUCCESS);
+		assert_in_range(count_forwards_of(network, bound.external_port), 1, 2);
+		bound.external_family = AF_UNSPEC; /* of both families */
+		assert_int_equal(vmnet_network_remove_port_forward(network, &bound, &error),
+				 VMNET_SUCCESS);
+	}
+	vmnet_network_release(network);
+	return NULL;
+}
+
+static void test_two_threads_change_forwards(void **state)
+{
+	pthread_t threads[2];
+	vmnet_network_configuration_ref config = new_configuration("forwards");
+
+	(void)state;
+	reserve(config, 1);
+	vmnet_network_ref network = create(config);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, change_forwards,
+						vmnet_network_retain(network)),
+				 0);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_int_equal(vmnet_network_get_port_forwards(network, NULL, 0), 0);
+	vmnet_network_release(network);
+}
+
 static void test_release_gives_everything_back(void **state)
 {
 	struct in_addr subnet;
@@ -227,6 +279,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_two_threads_with_networks_of_their_own),
 		cmocka_unit_test(test_two_threads_share_one_network),
+		cmocka_unit_test(test_two_threads_change_forwards),
 		cmocka_unit_test(test_release_gives_everything_back),
 		cmocka_unit_test(test_taken_port_names_the_holder),
 		cmocka_unit_test(test_live_forwards),
