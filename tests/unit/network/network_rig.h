@@ -5,10 +5,12 @@
 #include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -43,10 +45,10 @@ static inline int remove_directory(void **state)
 	return nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-static inline vmnet_network_configuration_ref new_configuration(const char *label)
+static inline vmnet_network_configuration_ref new_configuration_of(const char *label,
+								   vmnet_mode_t mode)
 {
-	vmnet_network_configuration_ref config =
-		vmnet_network_configuration_create(VMNET_SHARED_MODE, NULL);
+	vmnet_network_configuration_ref config = vmnet_network_configuration_create(mode, NULL);
 	char runtime[sizeof(directory) + 8];
 
 	assert_non_null(config);
@@ -57,6 +59,11 @@ static inline vmnet_network_configuration_ref new_configuration(const char *labe
 	assert_int_equal(vmnet_network_configuration_set_runtime_directory(config, runtime),
 			 VMNET_SUCCESS);
 	return config;
+}
+
+static inline vmnet_network_configuration_ref new_configuration(const char *label)
+{
+	return new_configuration_of(label, VMNET_SHARED_MODE);
 }
 
 /* Consumes the configuration. */
@@ -85,4 +92,40 @@ static inline void reserve(vmnet_network_configuration_ref config, uint8_t numbe
 
 	assert_int_equal(vmnet_network_configuration_add_dhcp_reservation(config, &client, &any),
 			 VMNET_SUCCESS);
+}
+
+/* --- what a network tells of itself -------------------------------------------------------- */
+
+struct drop_wanted {
+	const char *name;
+	uint64_t count;
+	bool found;
+};
+
+static inline void look_at_drop(void *context, const char *name, uint64_t count)
+{
+	struct drop_wanted *wanted = context;
+
+	if (strcmp(name, wanted->name) != 0)
+		return;
+	assert_false(wanted->found);
+	wanted->found = true;
+	wanted->count = count;
+}
+
+static inline uint64_t drops_of(vmnet_network_ref network, const char *name)
+{
+	struct drop_wanted wanted = { .name = name };
+
+	vmnet_network_visit_drops(network, look_at_drop, &wanted);
+	assert_true(wanted.found);
+	return wanted.count;
+}
+
+static inline struct vmnet_statistics statistics_of(vmnet_network_ref network)
+{
+	struct vmnet_statistics statistics;
+
+	vmnet_network_get_statistics(network, &statistics);
+	return statistics;
 }

@@ -56,8 +56,17 @@ static void test_apple_values(void **state)
 	(void)state;
 	assert_int_equal(VMNET_HOST_MODE, 1000);
 	assert_int_equal(VMNET_SHARED_MODE, 1001);
+	assert_int_equal(VMNET_BRIDGED_MODE, 1002);
 	assert_int_equal(VMNET_SUCCESS, 1000);
+	assert_int_equal(VMNET_FAILURE, 1001);
+	assert_int_equal(VMNET_MEM_FAILURE, 1002);
 	assert_int_equal(VMNET_INVALID_ARGUMENT, 1003);
+	assert_int_equal(VMNET_SETUP_INCOMPLETE, 1004);
+	assert_int_equal(VMNET_INVALID_ACCESS, 1005);
+	assert_int_equal(VMNET_PACKET_TOO_BIG, 1006);
+	assert_int_equal(VMNET_BUFFER_EXHAUSTED, 1007);
+	assert_int_equal(VMNET_TOO_MANY_PACKETS, 1008);
+	assert_int_equal(VMNET_SHARING_SERVICE_BUSY, 1009);
 	assert_int_equal(VMNET_NOT_AUTHORIZED, 1010);
 	assert_string_equal(vmnet_return_name(VMNET_SHARING_SERVICE_BUSY),
 			    "VMNET_SHARING_SERVICE_BUSY");

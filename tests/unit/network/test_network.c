@@ -9,40 +9,6 @@
 #include "base/compiler.h"
 #include "wire/tcp.h"
 
-struct drop_wanted {
-	const char *name;
-	uint64_t count;
-	bool found;
-};
-
-static void look_at_drop(void *context, const char *name, uint64_t count)
-{
-	struct drop_wanted *wanted = context;
-
-	if (strcmp(name, wanted->name) != 0)
-		return;
-	assert_false(wanted->found);
-	wanted->found = true;
-	wanted->count = count;
-}
-
-static uint64_t drops_of(vmnet_network_ref network, const char *name)
-{
-	struct drop_wanted wanted = { .name = name };
-
-	vmnet_network_visit_drops(network, look_at_drop, &wanted);
-	assert_true(wanted.found);
-	return wanted.count;
-}
-
-static struct vmnet_statistics statistics_of(vmnet_network_ref network)
-{
-	struct vmnet_statistics statistics;
-
-	vmnet_network_get_statistics(network, &statistics);
-	return statistics;
-}
-
 /* --- the gateway's services -------------------------------------------------------------- */
 
 static void test_dhcp(void **state)
@@ -91,10 +57,9 @@ static void test_dhcp(void **state)
 	(void)close(guest.fd);
 }
 
-static void test_no_nat(void **state)
+static void no_way_out(vmnet_network_configuration_ref config)
 {
 	const struct tcp_header syn = { .sequence = 1000, .flags = TCP_SYN, .window = 1000 };
-	vmnet_network_configuration_ref config = new_configuration("no-nat");
 	struct ip_endpoint from = { .port = 40000 };
 	const struct ip_endpoint to = { ip_addr_from_v4(0xcb007107), 80 }; /* 203.0.113.7 */
 	uint8_t payload[GUEST_FRAME_SIZE];
@@ -103,9 +68,7 @@ static void test_no_nat(void **state)
 	struct frame frame;
 	struct guest guest;
 
-	(void)state;
 	reserve(config, 1);
-	vmnet_network_configuration_disable_nat44(config);
 	vmnet_network_ref network = create(config);
 	guest_attach(&guest, network, 1);
 	guest_configure(&guest, &offer);
@@ -131,6 +94,16 @@ static void test_no_nat(void **state)
 	(void)close(guest.fd);
 }
 
+static void test_no_nat(void **state)
+{
+	vmnet_network_configuration_ref config = new_configuration("no-nat");
+
+	(void)state;
+	vmnet_network_configuration_disable_nat44(config);
+	no_way_out(config);
+	no_way_out(new_configuration_of("host-mode", VMNET_HOST_MODE));
+}
+
 static void test_no_dhcp(void **state)
 {
 	vmnet_network_configuration_ref config = new_configuration("no-dhcp");
@@ -150,6 +123,9 @@ static void test_no_dhcp(void **state)
 	assert_int_equal(vmnet_network_get_neighbours(network, &neighbour, 1), 1);
 	assert_int_equal(ntohl(neighbour.address.s_addr), ip_addr_to_v4(&guest.addr));
 	assert_false(neighbour.leased);
+	/* and forgotten with its port */
+	assert_int_equal(vmnet_network_detach(network, guest.port), VMNET_SUCCESS);
+	assert_int_equal(vmnet_network_get_neighbours(network, NULL, 0), 0);
 	vmnet_network_release(network);
 	(void)close(guest.fd);
 }
