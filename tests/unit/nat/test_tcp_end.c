@@ -69,7 +69,9 @@ static void host_first(void **state)
 		   0);
 	run();
 	assert_int_equal(expect_segment(TCP_ACK)->header.acknowledgement, fixture->sequence);
-	advance_ms(61000);
+	advance_ms(59000);
+	assert_int_equal(time_wait_count(), 1);
+	advance_ms(2000);
 	assert_int_equal(time_wait_count(), 0);
 }
 

@@ -319,6 +319,24 @@ static void client_ports_collide(void **state)
 	assert_true(second->from.port >= 49152);
 }
 
+/* RFC 6528: at one moment each connection begins somewhere else, so that who sees one cannot guess
+ * another. */
+static void first_numbers_are_not_guessed(void **state)
+{
+	uint32_t numbers[16];
+
+	(void)state;
+	for (uint16_t i = 0; i < ARRAY_COUNT(numbers); i++) {
+		assert_int_equal(accept_client(0xc6336407, (uint16_t)(5000 + i)), 0);
+		numbers[i] = expect_segment(TCP_SYN)->header.sequence;
+		for (uint16_t j = 0; j < i; j++) {
+			uint32_t apart = numbers[i] - numbers[j];
+
+			assert_true(apart > 65536 && apart < UINT32_MAX - 65536);
+		}
+	}
+}
+
 static void client_resets_early(void **state)
 {
 	(void)state;
@@ -345,6 +363,7 @@ int main(void)
 		TEST_KEPT(forward_wrong_ack),
 		TEST_KEPT(simultaneous_open),
 		TEST_KEPT(client_ports_collide),
+		TEST_KEPT(first_numbers_are_not_guessed),
 		TEST_KEPT(client_resets_early),
 	};
 
