@@ -208,6 +208,8 @@ static int start(struct run *run, struct error *err)
 	r = run_guest_new(&run->guest, err);
 	if (r == 0)
 		r = start_network(run, err);
+	if (r == 0)
+		r = qemu_log_empty(run->log_fd, err);
 	if (r < 0)
 		return r;
 	const struct run_guest_launch launch = {

@@ -19,8 +19,6 @@ int qemu_log_open(int directory_fd, struct error *err)
 
 	while (r == 0 && flock(fd, LOCK_EX) < 0)
 		r = errno == EINTR ? 0 : -errno;
-	if (r == 0 && ftruncate(fd, 0) < 0)
-		r = -errno;
 	if (r < 0) {
 		error_set(err, "cannot open qemu.log: %s", strerror(-r));
 		return r;
@@ -28,6 +26,15 @@ int qemu_log_open(int directory_fd, struct error *err)
 	int result = fd;
 	fd = -1;
 	return result;
+}
+
+int qemu_log_empty(int log_fd, struct error *err)
+{
+	if (ftruncate(log_fd, 0) == 0)
+		return 0;
+	int r = -errno;
+	error_set(err, "cannot empty qemu.log: %s", strerror(-r));
+	return r;
 }
 
 bool qemu_log_tail(int log_fd, unsigned most, char *buffer, size_t size)

@@ -12,10 +12,14 @@
 struct error;
 
 /*
- * Opens the log empty; waits while a QEMU of an earlier run still has it (it was killed: that is
- * moments). The fd, or negative errno with a sentence.
+ * Opens the log; waits while a QEMU of an earlier run still has it (it was killed: that is moments).
+ * What that run left stays: a run that is refused before it starts QEMU has nothing to say there.
+ * The fd, or negative errno with a sentence.
  */
 int qemu_log_open(int directory_fd, struct error *err) MUST_USE;
+
+/* For a QEMU that is about to start. */
+int qemu_log_empty(int log_fd, struct error *err) MUST_USE;
 
 /* The last `most` lines, without the newline at the end; control characters become '?'. Returns
  * false when the log is empty. */

@@ -1,5 +1,7 @@
 #include "vm/qemu_log.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/wait.h>
@@ -31,6 +33,7 @@ static void test_tail(void **state)
 	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
 		int fd = qemu_log_open(scratch->fd, NULL);
 		assert_true(fd >= 0);
+		assert_int_equal(qemu_log_empty(fd, NULL), 0);
 		assert_int_equal(write(fd, rows[i].text, strlen(rows[i].text)),
 				 strlen(rows[i].text));
 		bool found = qemu_log_tail(fd, rows[i].most, buffer, rows[i].size);
@@ -40,15 +43,30 @@ static void test_tail(void **state)
 	}
 }
 
-static void test_open_empties_it(void **state)
+/* Last words stay until another QEMU is about to start. */
+static void test_open_keeps_it(void **state)
 {
 	const struct scratch *scratch = *state;
-	struct stat status;
+	char buffer[16];
 
 	scratch_write(scratch->fd, "qemu.log", "old");
 	int fd = qemu_log_open(scratch->fd, NULL);
-	assert_int_equal(fstat(fd, &status), 0);
-	assert_int_equal(status.st_size, 0);
+	assert_true(qemu_log_tail(fd, 10, buffer, sizeof(buffer)));
+	assert_string_equal(buffer, "old");
+	assert_int_equal(qemu_log_empty(fd, NULL), 0);
+	assert_false(qemu_log_tail(fd, 10, buffer, sizeof(buffer)));
+	close(fd);
+}
+
+static void test_not_emptied(void **state)
+{
+	const struct scratch *scratch = *state;
+	struct error err;
+
+	scratch_write(scratch->fd, "qemu.log", "old");
+	int fd = openat(scratch->fd, "qemu.log", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(qemu_log_empty(fd, &err), -EINVAL);
+	assert_string_equal(err.text, "cannot empty qemu.log: Invalid argument");
 	close(fd);
 }
 
@@ -89,8 +107,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_tail, scratch_setup, scratch_teardown),
-		cmocka_unit_test_setup_teardown(test_open_empties_it, scratch_setup,
+		cmocka_unit_test_setup_teardown(test_open_keeps_it, scratch_setup,
 						scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_not_emptied, scratch_setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_open_waits_for_the_former_qemu, scratch_setup,
 						scratch_teardown),
 	};
