@@ -1,7 +1,9 @@
 """The program as it is used: options, messages, exit codes, files. No guest is booted: where one would
 be, lab/fake_qemu.py stands in QEMU's place."""
 
+import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import pathlib
@@ -9,6 +11,7 @@ import re
 import resource
 import shutil
 import signal
+import sqlite3
 import stat
 import struct
 import subprocess
@@ -569,6 +572,14 @@ def test_qemu_crashes(cli, vm):
     assert 'QEMU of VM "one" ended by itself with signal 6 (Aborted)' in errors
 
 
+def test_network_attachment_fails(cli, vm):
+    """A frame length of 4 GB ends the attachment; nothing of that size is awaited or allocated."""
+    errors = cli.run("run", "one", "--accel", "tcg", FAKE_QEMU="babble", expect=1)[1]
+    assert "virtual machine's network attachment has been disconnected with error: " in errors
+    assert "impossible frame length" in errors
+    assert cli.start("one", "--accel", "tcg").end(signal.SIGTERM)[0] == 0
+
+
 def test_killed(cli, vm):
     running = cli.start("one", "--accel", "tcg", "--net-vmnet-expose", "127.0.0.1:0:22")
     pids = children(running.process.pid)
@@ -658,6 +669,65 @@ def test_lock_of_a_process_that_is_not_visible(cli, vm):
         assert cli.refused("delete", "one", expect=1) == 'VM "one" is running\n'
         assert "not visible" in cli.refused("stop", "one", expect=1)
     assert cli.refused("stop", "one", expect=2) == 'VM "one" is not running\n'
+
+
+def state_of(home):
+    """Every file of the home with its mode, its time and content, and the rows of the assignments."""
+    files = {}
+    for path in sorted(home.rglob("*")):
+        if path.is_file() and ".db" not in path.name:
+            status = path.stat()
+            # what runs now may be written again, as it was
+            written = None if path.name == "run.json" else status.st_mtime_ns
+            files[str(path.relative_to(home))] = (status.st_mode, written,
+                                                  hashlib.sha256(path.read_bytes()).hexdigest())
+    database = sqlite3.connect(f"file:{home}/networks/assignments.db?mode=ro", uri=True)
+    with contextlib.closing(database):
+        rows = set(database.execute("SELECT * FROM assignment"))
+    return files, rows
+
+
+def test_nothing_is_lost_by_what_is_refused(cli):
+    """Two VMs with disks that ran before, a third that runs; all manner of commands fail."""
+    source = cli.path / "disk"
+    source.write_bytes(b"precious" * 1000)
+    for name in ("one", "two", "three"):
+        cli.create(name, "--disk", source)
+        running = cli.start(name, "--accel", "tcg", "--net-vmnet-expose", "127.0.0.1:0:22")
+        if name != "three":
+            assert running.end(signal.SIGTERM)[0] == 0
+    port = json.loads(cli.run("get", "three", "-f", "json")[0])["Forwards"][0]["externalPort"]
+    subnet = running.fact("subnet")
+    before = state_of(cli.home)
+    assert len(before[1]) == 3 and "vms/one/disk.img" in before[0]
+    kernel = ["--kernel", cli.path / "kernel", "--initrd", cli.path / "initrd"]
+    for expect, argv in [
+            (1, ["create", "one", *kernel]), (1, ["create", "one", *kernel, "--disk", source]),
+            (1, ["create", "new", "--kernel", cli.path / "none", "--initrd", cli.path / "initrd"]),
+            (64, ["create", "../one", *kernel]), (64, ["create", "one", *kernel, "--cpu", "0"]),
+            (1, ["run", "one", "--net-vmnet-expose", f"127.0.0.1:0:80,127.0.0.1:{port}:22"]),
+            (1, ["run", "one", "--net-vmnet-subnet", subnet]), (64, ["run", "one", "--net-vmnet-subnet", "1.2.3.4"]),
+            (64, ["run", "two", "--net-vmnet-expose", "0:0"]), (1, ["run", "two", "--net-host"]),
+            (1, ["run", "two", "--net-pcap", cli.path / "none/x"]), (2, ["run", "three"]), (1, ["run", "none"]),
+            (1, ["delete", "three"]), (2, ["delete", "none"]), (64, ["delete", "one", ".."]),
+            (2, ["stop", "one"]), (2, ["forward", "add", "one", "0:1"]), (64, ["forward", "add", "three", "0:0"]),
+            (1, ["forward", "add", "three", f"127.0.0.1:0:80,127.0.0.1:{port}:80"]),
+            (1, ["forward", "remove", "three", "9"])]:
+        cli.refused(*argv, expect=expect)
+        assert state_of(cli.home) == before, argv
+    cli.run("run", "one", "--accel", "tcg", FAKE_QEMU="old", expect=1)
+    assert state_of(cli.home) == before
+    assert running.end(signal.SIGTERM)[0] == 0
+
+
+def test_last_words_outlive_a_refused_run(cli, vm):
+    cli.run("run", "one", "--accel", "tcg", FAKE_QEMU="fail", expect=1)
+    log = cli.home / "vms/one/qemu.log"
+    assert "the disk is on fire" in log.read_text()
+    cli.refused("run", "one", "--accel", "tcg", "--net-vmnet-expose", "192.0.2.77:0:22", expect=1)
+    assert "the disk is on fire" in log.read_text()
+    assert cli.start("one", "--accel", "tcg").end(signal.SIGTERM)[0] == 0
+    assert log.read_text() == ""
 
 
 def test_capture(cli, vm):

@@ -8,6 +8,7 @@ as a start needs, and ends in the way that $FAKE_QEMU says.
     signalled   as when somebody else sends it SIGTERM
     fail        writes two lines to its standard error and exits with 1 before the guest is started
     crash       kills itself by SIGABRT once the guest is started
+    babble      sends a frame length of 4 GB to its network once the guest is started
     old         says that it is 6.2
 """
 
@@ -18,11 +19,12 @@ import socket
 import sys
 
 
-def qmp_fd():
+def fd_of(beginning):
+    """The descriptor that an argument ends with."""
     for argument in sys.argv:
-        if argument.startswith("socket,id=qmp0,fd="):
+        if argument.startswith(beginning):
             return int(argument.rpartition("=")[2])
-    sys.exit("no QMP socket")
+    sys.exit(f"no argument {beginning}")
 
 
 def main():
@@ -35,7 +37,7 @@ def main():
         return 1
     if how == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    monitor = socket.socket(fileno=qmp_fd())
+    monitor = socket.socket(fileno=fd_of("socket,id=qmp0,fd="))
     stream = monitor.makefile("rw")
 
     def say(message):
@@ -54,6 +56,8 @@ def main():
         return 0
     if how == "crash":
         os.abort()
+    if how == "babble":
+        os.write(fd_of("stream,id=net0,"), b"\xff" * 4)
     while line := stream.readline():
         if json.loads(line)["execute"] == "system_powerdown":
             say({"event": "SHUTDOWN", "data": {"guest": True, "reason": "guest-shutdown"}})
