@@ -5,7 +5,7 @@ import re
 import socket
 
 import pytest
-from lab import topology
+from lab import servers, topology
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,45 @@ def test_subnet_of_the_host(lab, tartlet, idle):
     finally:
         lab.host.ip("address delete 10.201.7.1/24 dev b0")
     assert "10.201.7.0/" in said
+
+
+@pytest.fixture
+def visitor(tartlet, guest):
+    """A VM that is run for its facts alone."""
+    tartlet.create("visitor", guest)
+    yield lambda: tartlet.run("visitor", expose=[])
+    tartlet.command("delete", "visitor")
+
+
+def test_routes_of_a_vpn_are_kept_clear_of(lab, visitor):
+    """Where there is a choice: nothing of 10/8 is taken while the host has another route to it."""
+    lab.host.ip(f"route add 10.0.0.0/8 via {topology.ROUTER_A} dev a0")
+    try:
+        running = visitor()
+        try:
+            subnet = ipaddress.ip_network(running.fact("subnet"))
+            assert subnet.subnet_of(ipaddress.ip_network("192.168.0.0/16"))
+        finally:
+            running.end()
+    finally:
+        lab.host.ip("route delete 10.0.0.0/8")
+
+
+def test_an_assignment_stays_when_the_host_moves_in(lab, visitor):
+    """A conflict that appears later is a warning, not a move."""
+    running = visitor()
+    running.end()
+    subnet = running.fact("subnet")
+    address = ipaddress.ip_network(subnet).network_address + 3
+    lab.host.ip(f"address add {address}/28 dev b0")
+    try:
+        again = visitor()
+        again.end()
+    finally:
+        lab.host.ip(f"address delete {address}/28 dev b0")
+    assert again.fact("subnet") == subnet
+    assert f"assigned subnet {subnet} overlaps the host network" in again.output
+    assert "overlaps" not in running.output
 
 
 def test_the_same_port_twice(tartlet, idle):
@@ -127,14 +166,17 @@ def test_delete_of_a_running_vm(tartlet, vm):
     assert vm.agent().run("echo alive") == "alive"
 
 
-def test_named_subnet_is_taken(tartlet, guest):
-    """And one that is free is had as asked for."""
+def test_named_subnet_is_taken(lab, tartlet, guest):
+    """And one that is free is had as asked for. This guest reaches loopback, too, by the gateway's address."""
     tartlet.create("own-subnet", guest)
-    running = tartlet.run("own-subnet", "--net-vmnet-subnet", "10.200.64.0/24")
+    running = tartlet.run("own-subnet", "--net-vmnet-subnet", "10.200.64.0/24", "--net-host-access", "loopback")
     try:
         assert running.fact("subnet") == "10.200.64.0/24"
         assert ipaddress.ip_address(running.address) in ipaddress.ip_network("10.200.64.0/24")
-        assert running.up().lease()["address"] == running.address
+        agent = running.up()
+        assert agent.lease()["address"] == running.address
+        with servers.Greeter(lab.host, address="127.0.0.1") as greeter:
+            assert agent.run(f"tcp-ask 10.200.64.1 {greeter.port} 5 </dev/null") == "127.0.0.1"
     finally:
         running.end()
 

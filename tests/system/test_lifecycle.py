@@ -5,6 +5,8 @@ import pathlib
 import signal
 
 import pytest
+from lab import servers, topology
+from lab.guest import GuestAgent
 from lab.tartlet import qemu_pids, wait_gone
 
 
@@ -44,6 +46,38 @@ def test_qemu_dies(tartlet, lark):
     os.kill(qemu, signal.SIGSEGV)
     assert lark.wait() == 1
     assert "QEMU" in lark.output
+
+
+def test_without_any_network_option(lab, tartlet, guest):
+    """The same shared NAT, without forwards; here with the console on the terminal."""
+    tartlet.create("plain", guest)
+    running = tartlet.run("plain", "--serial", expose=[])
+    try:
+        told = f"guest: plain has {running.address}/30"
+        # the shell's prompt may stand before it
+        running.wait_for(lambda: any(line.endswith(told) for line in running.lines), 60,
+                         f"line on the console: {told}")
+        assert tartlet.json("get", "plain")["Forwards"] == []
+        assert "reachable" not in running.output
+        tartlet.command("forward", "add", "plain", "127.0.0.1:0:2")
+        [control] = tartlet.json("forward", "list", "plain")
+        agent = GuestAgent(lab.host, "127.0.0.1", control["externalPort"]).wait()
+        with servers.Greeter(lab.server) as greeter:
+            assert agent.run(f"tcp-ask {topology.SERVER} {greeter.port} 5 </dev/null") == topology.HOST
+    finally:
+        running.end()
+    assert running.wait() == 0
+    tartlet.command("delete", "plain")
+
+
+def test_file_limit_is_raised(vm):
+    """The soft limit of open files follows the hard one: flows are as many as that leaves."""
+    for line in pathlib.Path(f"/proc/{vm.process.pid}/limits").read_text().splitlines():
+        if line.startswith("Max open files"):
+            soft, hard = line.split()[3:5]
+            assert soft == hard
+            return
+    pytest.fail("no limit of open files")
 
 
 def test_label_is_shown(vm):

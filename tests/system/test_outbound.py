@@ -158,6 +158,15 @@ def test_host_is_closed_by_the_gateway_address(lab, vm, agent):
         assert greeter.peers == []
 
 
+@pytest.mark.parametrize("address", [topology.HOST, topology.HOST_B, None, "127.0.0.1"])
+def test_host_is_closed_over_udp(lab, vm, agent, address):
+    """None: the gateway's."""
+    with servers.UdpEcho(lab.host) as echo:
+        code, said = agent.ask(f"udp-ask {address or gateway(vm)} {echo.port} 10 1 2>&1")
+        assert code != 0, said
+        assert echo.peers == []
+
+
 def test_metadata_is_closed(lab, agent):
     with servers.Greeter(lab.server, address=topology.METADATA) as greeter:
         # the way there is open but for tartlet

@@ -65,10 +65,21 @@ def test_both_reach_out(lab, vm, twin):
             assert said == topology.HOST
 
 
-def test_one_does_not_reach_the_other(vm, twin):
+def test_one_does_not_reach_the_other(lab, vm, twin):
+    """Not even where the host's way to that address leads to somebody."""
     for one, other in ((vm, twin), (twin, vm)):
-        code, said = one.agent().ask(f"tcp-ask {other.address} 80 3 </dev/null 2>&1")
-        assert code != 0 or said == ""
+        lab.server.ip(f"address add {other.address}/32 dev lo")
+        lab.router_a.ip(f"route add {other.address}/32 via {topology.SERVER} dev s0")
+        try:
+            with servers.Greeter(lab.server, address=other.address) as greeter:
+                with lab.host.connect(other.address, greeter.port) as direct:
+                    assert direct.recv(100)
+                code, said = one.agent().ask(f"tcp-ask {other.address} {greeter.port} 3 </dev/null 2>&1")
+                assert code != 0 or said == ""
+                assert len(greeter.peers) == 1
+        finally:
+            lab.router_a.ip(f"route delete {other.address}/32")
+            lab.server.ip(f"address delete {other.address}/32 dev lo")
 
 
 def test_host_access_lan(lab, twin):
