@@ -240,6 +240,49 @@ static void urgent_is_plain_data(void **state)
 	assert_int_equal(fake->up_size, 100);
 }
 
+/* Nothing reads along: what applications say of addresses and ports passes as it is, both ways, and
+ * opens nothing (peers.md: tcp_emu's overflows). */
+static void no_application_is_helped(void **state)
+{
+	static const struct {
+		uint16_t port;
+		const char *guest;
+		const char *host;
+	} rows[] = {
+		{ 21, "PORT 10,0,0,2,4,1\r\n", "227 Entering Passive Mode (203,0,113,5,4,2)\r\n" },
+		{ 21, "EPRT |1|10.0.0.2|1025|\r\n", "229 Entering (|||1026|)\r\n" },
+		{ 113, "1025 , 25\r\n", "1025 , 25 : USERID : UNIX : root\r\n" },
+		{ 6667, "PRIVMSG a :\001DCC SEND x 167772162 1025 9\001\r\n",
+		  ":b PRIVMSG a :\001DCC CHAT chat 3405803781 1026\001\r\n" },
+		{ 5060, "INVITE sip:10.0.0.2:5060 SIP/2.0\r\n", "SIP/2.0 200 OK\r\n" },
+		{ 554, "SETUP * RTSP/1.0\r\nTransport: RTP/AVP;client_port=1025\r\n",
+		  "RTSP/1.0 200 OK\r\n" },
+		{ 514, "1025", "rshd: ok" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		size_t size = strlen(rows[i].guest);
+
+		fixture->guest.port++;
+		fixture->remote.port = rows[i].port;
+		struct fake_socket *fake = open_flow(500);
+		guest_send(TCP_ACK, fixture->sequence, fixture->acknowledgement, 500, rows[i].guest,
+			   size);
+		run();
+		assert_int_equal(acknowledged(), size);
+		assert_int_equal(fake->up_size, size);
+		assert_memory_equal(fake->up, rows[i].guest, size);
+		size = strlen(rows[i].host);
+		host_gives(fake, rows[i].host, size);
+		const struct seen_segment *seen = expect_segment(TCP_ACK);
+		assert_int_equal(seen->size, size);
+		assert_memory_equal(fixture->payload + seen->at, rows[i].host, size);
+		expect_nothing();
+		assert_int_equal(fixture->socket_count, i + 1);
+	}
+}
+
 static void pool_is_empty(void **state)
 {
 	struct fake_socket *fake = open_flow(500);
@@ -337,6 +380,7 @@ int main(void)
 		TEST_KEPT(fin_with_gap),
 		TEST_KEPT(fin_at_a_closed_window),
 		TEST_KEPT(urgent_is_plain_data),
+		TEST_KEPT(no_application_is_helped),
 		TEST_KEPT(pool_is_empty),
 		TEST_BOTH(host_refuses_data),
 		TEST_KEPT(any_order),
