@@ -1,0 +1,65 @@
+"""Tartlet: `tartlet netns` joins the guest namespace by a TAP."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+import topology
+from engines import engine
+
+# Which TCP back end the program uses instead of the one it would choose, for the bench alone. A build
+# that does not know the variable has no two back ends to compare.
+BACK_END_VARIABLE = "TARTLET_TCP_BACK_END"
+
+
+class Ours(engine.Engine):
+    def __init__(self, name, build, back_end=None):
+        self.name = name
+        self.title = "tartlet netns" + (f", TCP back end {back_end}" if back_end else "")
+        self.program = pathlib.Path(build, "src/cli/tartlet")
+        self.back_end = back_end
+
+    def missing(self):
+        if not self.program.exists():
+            return f"{self.program} is not built"
+        done = subprocess.run([self.program, "netns", "--help"], check=False, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True)
+        if done.returncode != 0 or "--netns" not in done.stdout:
+            return "this tartlet has no command netns"
+        if self.back_end and BACK_END_VARIABLE.encode() not in self._libraries():
+            return f"this tartlet does not know {BACK_END_VARIABLE}"
+        return None
+
+    def _libraries(self):
+        """The bytes of the program and of the library that it may be linked to."""
+        parts = [self.program, *self.program.parent.parent.glob("network/libvmnet.so*")]
+        return b"".join(path.read_bytes() for path in parts if path.is_file())
+
+    def version(self):
+        return subprocess.run([self.program, "--version"], check=False, text=True,
+                              stdout=subprocess.PIPE).stdout.strip()
+
+    def start(self, place, mtu, forwards=()):
+        home = pathlib.Path(tempfile.mkdtemp(prefix="tartlet-bench-"))
+        environment = os.environ | {"TARTLET_HOME": str(home), "XDG_RUNTIME_DIR": str(home),
+                                    "HOME": str(home)}
+        if self.back_end:
+            environment[BACK_END_VARIABLE] = self.back_end
+        argv = [self.program, "netns", "--netns", place.guest.path, "--mtu", mtu,
+                "--net-vmnet-subnet", "10.9.0.0/30"]
+        if forwards:
+            argv += ["--net-vmnet-expose",
+                     ",".join(f"{port + topology.FORWARD_PLUS}:{port}" for port in forwards)]
+        return RunningOurs(place.start(place.host, *argv, env=environment), home)
+
+
+class RunningOurs(engine.Running):
+    def __init__(self, main, home):
+        super().__init__(main)
+        self.home = home
+
+    def stop(self):
+        super().stop()
+        shutil.rmtree(self.home, ignore_errors=True)

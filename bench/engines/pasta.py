@@ -1,0 +1,38 @@
+"""pasta, which is passt for network namespaces: Debian's, or the one that PASTA= names."""
+
+import re
+import subprocess
+
+import topology
+from engines import engine
+
+
+class Pasta(engine.Engine):
+    def __init__(self, name, program):
+        self.name = name
+        self.title = f"pasta ({'Debian' if name == 'pasta' else program})"
+        self.program = program
+
+    def missing(self):
+        return engine.program(self.program, "passt")
+
+    def version(self):
+        text = subprocess.run([self.program, "--version"], check=False, text=True, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+        found = re.search(r"^pasta (\S+)", text, re.MULTILINE)
+        if found and found.group(1) != "unknown":
+            return found.group(1)
+        return package_version("passt")
+
+    def start(self, place, mtu, forwards=()):
+        ports = ",".join(f"{port + topology.FORWARD_PLUS}:{port}" for port in forwards)
+        return engine.Running(place.start(
+            place.host, self.program, "--foreground", "--quiet", "--config-net", "--runas", "0",
+            "--netns", place.guest.path, "--mtu", mtu, "--ns-ifname", "tap0", "--ipv4-only",
+            "--address", "10.9.0.2", "--netmask", "24", "--gateway", "10.9.0.1", "--no-map-gw",
+            "--tcp-ports", ports or "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none"))
+
+
+def package_version(name):
+    return subprocess.run(["dpkg-query", "-W", "-f", "${Version}", name], check=False, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.strip()
