@@ -17,6 +17,10 @@ the world has; only the guest's own MTU varies.
 """
 
 import contextlib
+import copy
+import pathlib
+import shutil
+import tempfile
 
 from namespace import Namespace, join
 from process import Failure, Process
@@ -57,6 +61,9 @@ class Topology:
         self.path = Namespace("path") if delay_ms else None
         self.all = [space for space in (self.guest, self.host, self.server, self.path) if space]
         self.processes = []
+        self.index = 0  # of the guest, where there are several on one host
+        self._scratch = []
+        self._home = None
 
     def __enter__(self):
         try:
@@ -75,6 +82,8 @@ class Topology:
         self.processes = []
         for namespace in self.all:
             namespace.destroy()
+        for path in self._scratch:
+            shutil.rmtree(path, ignore_errors=True)
 
     def _create(self):
         for namespace in self.all:
@@ -108,6 +117,29 @@ class Topology:
         if not any(namespace.sysctl("net.ipv4.tcp_congestion_control", name) for name in self.congestion):
             raise Failure(f"no congestion control of {', '.join(self.congestion)} can be used in a "
                           "network namespace of this machine")
+
+    def scratch(self):
+        """A new directory for an engine's files and sockets, on a short path; it goes with the topology."""
+        path = pathlib.Path(tempfile.mkdtemp(prefix="tartlet-bench-"))
+        self._scratch.append(path)
+        return path
+
+    def home(self):
+        """The directory of the person whose engines these are: one for all guests."""
+        if self._home is None:
+            self._home = self.scratch()
+        return self._home
+
+    def another_guest(self, index):
+        """The same host and server with one guest more."""
+        self.home()
+        other = copy.copy(self)
+        other.index = index
+        other.guest = Namespace(f"guest{index}")
+        self.all.append(other.guest)
+        other.guest.create()
+        self._set_sysctls(other.guest)
+        return other
 
     def start(self, namespace, *argv, **options):
         """A program that runs until the topology goes."""

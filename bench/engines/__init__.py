@@ -1,5 +1,6 @@
 """What is measured. Each engine gives the guest namespace of a topology its network."""
 
+from engines.gvproxy import Gvproxy
 from engines.kernel import Kernel
 from engines.ours import Ours
 from engines.pasta import Pasta
@@ -17,7 +18,7 @@ def known(build, environment):
     ]
     if environment.get("PASTA"):
         engines.append(Pasta("pasta-new", environment["PASTA"]))
-    engines.append(Slirp4netns())
+    engines += [Slirp4netns(), Gvproxy(environment.get("GVPROXY", "gvproxy"))]
     return {engine.name: engine for engine in engines}
 
 

@@ -75,13 +75,13 @@ def _connects(namespace, port, patience):
         return failure == 0
 
 
-def wait_ready(running, place, started):
+def wait_ready(running, place, started, seconds=READY_SECONDS):
     """Until the guest reaches the server: the one definition of readiness for all engines."""
     patience = 0.05 + 2 * place.delay_ms / 1000
     while not _connects(place.guest, topology.PORTS["rr"], patience):
         running.check()
-        if time.monotonic() - started > READY_SECONDS:
-            raise process.Failure(f"the guest does not reach the server within {READY_SECONDS} s")
+        if time.monotonic() - started > seconds:
+            raise process.Failure(f"the guest does not reach the server within {seconds} s")
         time.sleep(0.001)
     running.ready_ms = (time.monotonic() - started) * 1000
 

@@ -7,9 +7,6 @@ import topology
 from engines import engine
 from namespace import join
 
-GUEST = "10.9.0.2"
-GATEWAY = "10.9.0.1"
-
 TABLE = """
 table ip bench {
 	chain out {
@@ -36,14 +33,17 @@ class Kernel(engine.Engine):
         return pathlib.Path("/proc/sys/kernel/osrelease").read_text(encoding="ascii").strip()
 
     def start(self, place, mtu, forwards=()):
-        join(place.guest, "g0", place.host, "v0")
-        place.guest.ip(f"link set g0 mtu {mtu}", f"address add {GUEST}/30 dev g0",
-                       f"route add default via {GATEWAY}")
-        place.host.ip(f"link set v0 mtu {mtu}", f"address add {GATEWAY}/30 dev v0")
-        place.host.sysctl("net.ipv4.ip_forward", 1)
-        place.host.nft(TABLE % "\n".join(
-            f"\t\tiifname \"h0\" tcp dport {port + topology.FORWARD_PLUS} dnat to {GUEST}:{port}"
-            for port in forwards))
+        card = f"v{place.index}"
+        guest, gateway = f"10.9.{place.index}.2", f"10.9.{place.index}.1"
+        join(place.guest, "g0", place.host, card)
+        place.guest.ip(f"link set g0 mtu {mtu}", f"address add {guest}/30 dev g0",
+                       f"route add default via {gateway}")
+        place.host.ip(f"link set {card} mtu {mtu}", f"address add {gateway}/30 dev {card}")
+        if place.index == 0:
+            place.host.sysctl("net.ipv4.ip_forward", 1)
+            place.host.nft(TABLE % "\n".join(
+                f"\t\tiifname \"h0\" tcp dport {port + topology.FORWARD_PLUS} dnat to {guest}:{port}"
+                for port in forwards))
         return RunningKernel(place)
 
 

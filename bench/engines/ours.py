@@ -2,9 +2,7 @@
 
 import os
 import pathlib
-import shutil
 import subprocess
-import tempfile
 
 import topology
 from engines import engine
@@ -42,24 +40,14 @@ class Ours(engine.Engine):
                               stdout=subprocess.PIPE).stdout.strip()
 
     def start(self, place, mtu, forwards=()):
-        home = pathlib.Path(tempfile.mkdtemp(prefix="tartlet-bench-"))
+        home = place.home()
         environment = os.environ | {"TARTLET_HOME": str(home), "XDG_RUNTIME_DIR": str(home),
                                     "HOME": str(home)}
         if self.back_end:
             environment[BACK_END_VARIABLE] = self.back_end
         argv = [self.program, "netns", "--netns", place.guest.path, "--mtu", mtu,
-                "--net-vmnet-subnet", "10.9.0.0/30"]
+                "--net-vmnet-subnet", f"10.9.{place.index}.0/30"]
         if forwards:
             argv += ["--net-vmnet-expose",
                      ",".join(f"{port + topology.FORWARD_PLUS}:{port}" for port in forwards)]
-        return RunningOurs(place.start(place.host, *argv, env=environment), home)
-
-
-class RunningOurs(engine.Running):
-    def __init__(self, main, home):
-        super().__init__(main)
-        self.home = home
-
-    def stop(self):
-        super().stop()
-        shutil.rmtree(self.home, ignore_errors=True)
+        return engine.Running(place.start(place.host, *argv, env=environment))

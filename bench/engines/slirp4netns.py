@@ -3,12 +3,9 @@
 import contextlib
 import json
 import os
-import pathlib
 import re
-import shutil
 import socket
 import subprocess
-import tempfile
 import time
 
 import process
@@ -31,28 +28,13 @@ class Slirp4netns(engine.Engine):
         return ", libslirp ".join(re.findall(r"(?:slirp4netns version|libslirp:) (\S+)", text))
 
     def start(self, place, mtu, forwards=()):
-        directory = pathlib.Path(tempfile.mkdtemp(prefix="tartlet-bench-"))
-        api = directory / "api"
+        api = place.scratch() / "api"
         main = place.start(place.host, "slirp4netns", "--configure", "--mtu", mtu, "--netns-type", "path",
                            "--api-socket", api, place.guest.path, "tap0")
-        running = RunningSlirp4netns(main, directory)
-        try:
-            for port in forwards:
-                add_forward(running, api, port)
-        except BaseException:
-            running.stop()
-            raise
+        running = engine.Running(main)
+        for port in forwards:
+            add_forward(running, api, port)
         return running
-
-
-class RunningSlirp4netns(engine.Running):
-    def __init__(self, main, directory):
-        super().__init__(main)
-        self.directory = directory
-
-    def stop(self):
-        super().stop()
-        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def add_forward(running, api, port):

@@ -14,12 +14,11 @@ OPEN_SECONDS = 20
 SETTLE_SECONDS = 0.3
 
 
-def at_rest(place):
+def at_rest(pids, seconds):
     """Memory, wake-ups a second and ms of processor time a second of an engine with nothing to do."""
-    pids = place.running.pids()
     time.sleep(SETTLE_SECONDS)  # what the start or the last row has left to be done
     wakeups, cpu, start = process.wakeups(pids), process.cpu_seconds(pids), time.monotonic()
-    time.sleep(place.durations.idle)
+    time.sleep(seconds)
     lasted = time.monotonic() - start
     return process.memory_mb(pids) | {"wakeups": (process.wakeups(pids) - wakeups) / lasted,
                                       "cpu": (process.cpu_seconds(pids) - cpu) * 1000 / lasted}
@@ -45,7 +44,7 @@ class Idle(Group):
         yield "idle-opened", json.loads(client.line(OPEN_SECONDS + 5))["open"]
         yield from latency.measure_both(place, "-10k")
         if place.running.pids():
-            found = at_rest(place)
+            found = at_rest(place.running.pids(), place.durations.idle)
             yield "memory-10k-anon", found["anon"]
             yield "memory-10k-pss", found["pss"]
             yield "idle-wakeups-10k", found["wakeups"]

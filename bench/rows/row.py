@@ -35,6 +35,7 @@ QUICK = Durations(bulk=1.0, latency=0.3, ramp=0.15, connect=0.5, udp=0.2, udp_fi
 class Place:
     """Where a group measures: a topology with the engine at work in it."""
     topology: object
+    engine: object
     running: object
     durations: Durations
     wanted: frozenset

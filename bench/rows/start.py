@@ -18,7 +18,7 @@ class Start(Group):
     def measure(self, place):
         yield "start-ready", place.running.ready_ms
         if place.running.pids():
-            found = idle.at_rest(place)
+            found = idle.at_rest(place.running.pids(), place.durations.idle)
             yield "memory-idle-anon", found["anon"]
             yield "memory-idle-pss", found["pss"]
             yield "idle-wakeups", found["wakeups"]
