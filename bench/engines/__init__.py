@@ -4,6 +4,7 @@ from engines.gvproxy import Gvproxy
 from engines.kernel import Kernel
 from engines.ours import Ours
 from engines.pasta import Pasta
+from engines.qemu import QemuOurs, QemuPasst, QemuUser
 from engines.slirp4netns import Slirp4netns
 
 
@@ -18,9 +19,18 @@ def known(build, environment):
     ]
     if environment.get("PASTA"):
         engines.append(Pasta("pasta-new", environment["PASTA"]))
-    engines += [Slirp4netns(), Gvproxy(environment.get("GVPROXY", "gvproxy"))]
+    engines += [
+        Slirp4netns(),
+        Gvproxy(environment.get("GVPROXY", "gvproxy")),
+        QemuUser(),
+        QemuOurs("stream", build),
+        QemuOurs("vhost-user", build),
+        # Debian 12's by the stream socket: the one of Debian 13 dies there (segmentation fault).
+        QemuPasst(False, "passt"),
+        QemuPasst(True, environment.get("PASST", "passt")),
+    ]
     return {engine.name: engine for engine in engines}
 
 
-# What is measured when nobody says otherwise: the two variants of ours are for a closer look.
-DEFAULT = ["kernel", "ours", "pasta", "pasta-new", "slirp4netns", "gvproxy"]
+# Not part of --quick unless named: the variants of ours are for a closer look.
+NOT_QUICK = ["ours-kept", "ours-peek"]

@@ -17,6 +17,7 @@ class Engine:
     """Gives a guest namespace its network; the subclasses say how."""
 
     name = "none"
+    kind = "netns"  # or "vm": which groups of rows measure it
     title = "none"
     # of the guest's interface, as far as the engine goes
     mtu_max = 65520
@@ -53,6 +54,17 @@ class Running:
     def stop(self):
         if self.main:
             self.main.release()
+
+
+def wait_path(main, path):
+    """Until the program has made its socket."""
+    end = time.monotonic() + READY_SECONDS
+    while not path.exists():
+        if not main.running():
+            raise main.failure(f"ended with {main.child.returncode}")
+        if time.monotonic() > end:
+            raise main.failure(f"made no {path.name}")
+        time.sleep(0.001)
 
 
 def program(name, package):

@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 
 import process
 import topology
@@ -40,7 +39,7 @@ class Gvproxy(engine.Engine):
         api, frames = directory / "api", directory / "frames"
         main = place.start(place.host, self.program, "-mtu", mtu, "-listen", f"unix://{api}",
                            "-listen-bess", f"unixpacket://{frames}", "-ssh-port", free_ssh_port(place))
-        wait_socket(main, frames)
+        engine.wait_path(main, frames)
         wire = place.start(place.guest, place.probes / "bench-wire", "tap0", frames)
         wire.line(engine.READY_SECONDS)
         place.guest.ip(f"link set tap0 address {MAC} mtu {mtu}", "link set tap0 up",
@@ -66,16 +65,6 @@ class RunningGvproxy(engine.Running):
 def free_ssh_port(place):
     """It always forwards one port to ssh; several in one namespace need different ones."""
     return 2222 + place.index
-
-
-def wait_socket(main, path):
-    end = time.monotonic() + engine.READY_SECONDS
-    while not path.exists():
-        if not main.running():
-            raise main.failure(f"ended with {main.child.returncode}")
-        if time.monotonic() > end:
-            raise main.failure("made no socket")
-        time.sleep(0.001)
 
 
 class UnixConnection(http.client.HTTPConnection):

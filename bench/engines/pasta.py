@@ -17,12 +17,7 @@ class Pasta(engine.Engine):
         return engine.program(self.program, "passt")
 
     def version(self):
-        text = subprocess.run([self.program, "--version"], check=False, text=True, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
-        found = re.search(r"^pasta (\S+)", text, re.MULTILINE)
-        if found and found.group(1) != "unknown":
-            return found.group(1)
-        return package_version("passt")
+        return passt_version(self.program)
 
     def start(self, place, mtu, forwards=()):
         ports = ",".join(f"{port + topology.FORWARD_PLUS}:{port}" for port in forwards)
@@ -31,6 +26,14 @@ class Pasta(engine.Engine):
             "--netns", place.guest.path, "--mtu", mtu, "--ns-ifname", "tap0", "--ipv4-only",
             "--address", "10.9.0.2", "--netmask", "24", "--gateway", "10.9.0.1", "--no-map-gw",
             "--tcp-ports", ports or "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none"))
+
+
+def passt_version(program):
+    """As it says itself; Debian 12's does not, and its package does."""
+    text = subprocess.run([program, "--version"], check=False, text=True, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    found = re.search(r"^(?:passt|pasta) (\S*\d\S*)", text, re.MULTILINE)
+    return found.group(1) if found else package_version("passt")
 
 
 def package_version(name):

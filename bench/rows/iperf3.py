@@ -8,18 +8,17 @@ import process
 import topology
 
 
-def argv(namespace, address, port, seconds, flows=1, down=False):
-    # It takes whole seconds, and 0 for as long as it lives.
-    words = ["iperf3", "--json", "-c", address, "-p", port, "-t", math.ceil(seconds), "-P", flows,
-             "--connect-timeout", 3000]
-    return namespace.argv(*words, *(["-R"] if down else []))
+def words(address, port, seconds, flows=1, down=False):
+    """The command; it takes whole seconds, and 0 for as long as it lives."""
+    return ["iperf3", "--json", "-c", address, "-p", port, "-t", math.ceil(seconds), "-P", flows,
+            "--connect-timeout", 3000, *(["-R"] if down else [])]
 
 
 def bulk(namespace, address, port, seconds, flows=1, down=False, pids=()):
     """Gbit/s that arrived, the fairness among flows, and seconds of processor time per 10^9 bytes of
     the processes given."""
     before = process.cpu_seconds(pids)
-    client = process.Process(argv(namespace, address, port, seconds, flows, down))
+    client = process.Process(namespace.argv(*words(address, port, seconds, flows, down)))
     try:
         text = client.finish(seconds + 8)
     except process.Failure:
@@ -53,8 +52,8 @@ class Load:
     """A bulk flow in the background while something else is measured."""
 
     def __init__(self, namespace, seconds, down):
-        self.client = process.Process(argv(namespace, topology.SERVER, topology.PORTS["iperf3"],
-                                           seconds, down=down))
+        self.client = process.Process(namespace.argv(
+            *words(topology.SERVER, topology.PORTS["iperf3"], seconds, down=down)))
         self.seconds = seconds
 
     def end(self):

@@ -13,7 +13,16 @@ def exchange(place, udp, seconds, warm_up=WARM_UP):
     """The figures of one bench-rr."""
     argv = [place.topology.probes / "bench-rr", topology.SERVER, "--port", topology.PORTS["rr"],
             "--seconds", seconds, "--warm-up", warm_up]
-    return process.ask(place.topology.guest.argv(*argv, *(["--udp"] if udp else [])), seconds + warm_up + 6)
+    return answered(process.ask(place.topology.guest.argv(*argv, *(["--udp"] if udp else [])),
+                                seconds + warm_up + 6))
+
+
+def answered(found):
+    """Unanswered questions count with the time that was waited; but where nothing is answered there is
+    nothing to time."""
+    if found["unanswered"] == found["exchanges"]:
+        raise process.Failure("not one question was answered")
+    return found
 
 
 def rows_of(mark, said):

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from engines import engine as engine_module
+
 MORE, LESS = "more", "less"
 
 
@@ -48,6 +50,7 @@ class Group:
     """The subclasses say what they need and measure."""
 
     name = ""
+    kind = "netns"           # of the engines that it measures
     rows = ()
     mtu = 1500
     delay_ms = 0
@@ -57,6 +60,13 @@ class Group:
 
     def forwards(self):
         return ()
+
+    def fits(self, engine):
+        return engine.kind == self.kind and self.mtu <= engine.mtu_max
+
+    def run(self, engine, place):
+        """The engine at work, as a context."""
+        return engine_module.run(engine, place, self.mtu, self.forwards())
 
     def measure(self, place):
         """Gives (row name, value) as they come, so that what was measured before a failure stays."""
