@@ -51,6 +51,9 @@ class Process:
     def printed(self):
         return _whole(self.output)
 
+    def complained(self):
+        return _whole(self.errors)
+
     def running(self):
         return self.child.poll() is None
 

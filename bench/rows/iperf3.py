@@ -42,6 +42,7 @@ def read(text, cost=0.0):
         raise process.Failure("iperf3 did not say what was received")
     size = end["sum_received"]["bytes"]
     return {
+        "bytes": size,
         "gbit": end["sum_received"]["bits_per_second"] / 1e9,
         "fairness": figures.fairness([stream["receiver"]["bits_per_second"] for stream in end["streams"]]),
         "cpu": cost / (size / 1e9) if size > 10e6 else None,
