@@ -78,7 +78,7 @@ def read(lines):
             elif name == "calls":
                 pending = callee
                 called_file = None
-        elif line[:1].isdigit() or line[:1] in "+-*":
+        elif re.match(r"[\d+*-]", line):
             cost = int(line.split()[1])
             if pending:
                 profile.edges[(function, pending)] += cost

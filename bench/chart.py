@@ -5,6 +5,7 @@ import math
 from xml.sax.saxutils import escape
 
 import report
+from rows import families
 
 COLOURS = {"kernel": "#7a7a7a", "ours": "#d9480f", "ours-kept": "#f08c4a", "ours-peek": "#f5b98a",
            "pasta": "#1c7ed6", "pasta-new": "#74b6ea", "slirp4netns": "#2b8a3e", "gvproxy": "#9c36b5"}
@@ -95,6 +96,7 @@ def legend(engines, palette):
 def family(results, name):
     """The chart of a family that has values."""
     rows = results.families()[name]
+    title = families.title(name)
     engines = [engine for engine in results.measured_engines()
                if any(results.summary(row, engine) for row in rows)]
     palette = colours(engines)
@@ -126,12 +128,12 @@ def family(results, name):
     for tick in axis.ticks:
         x = LEFT + place(tick)
         grid.append(f'<path d="M{x:.1f} {TOP - 8}V{y}" stroke="#d8d8d8" fill="none"/>')
-        grid.append(text(x, y + 16, report.number(tick), 12, "middle", fill="#555555"))
+        grid.append(text(x, y + 16, f"{tick:,.4g}" if tick < 1000 else f"{tick:,.0f}", 12, "middle", fill="#555555"))
     grid.append(text(LEFT + breadth / 2, y + 33, unit, 12, "middle", fill="#555555"))
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
         f'viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" role="img">',
-        f"<title>{escape(name)}</title>",
+        f"<title>{escape(title)}</title>",
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
-        text(LEFT, 26, name, 18, weight="600"), text(LEFT, 44, subtitle, 12, fill="#555555"),
+        text(LEFT, 26, title, 18, weight="600"), text(LEFT, 44, subtitle, 12, fill="#555555"),
         *legend(engines, palette), *grid, *body, "</svg>", ""])

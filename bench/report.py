@@ -1,5 +1,8 @@
 """The result as a text table."""
 
+import targets
+from rows import families
+
 KERNEL = "kernel"
 OURS = "ours"
 
@@ -59,6 +62,17 @@ def row_lines(results, name):
     return table(head, lines)
 
 
+def target_lines(results):
+    """What must be reached, and whether it is; nothing when ours was not measured."""
+    known = [verdict for verdict in targets.verdicts(results) if verdict.state != targets.UNKNOWN]
+    if not known:
+        return []
+    lines = [[verdict.bar.what, number(verdict.value),
+              f"{'>=' if verdict.bar.at_least else '<='} {verdict.bar.bound:.3g}", verdict.state]
+             for verdict in known]
+    return table(["bar", "is", "must be", ""], lines)
+
+
 def text(results):
     out = [f"{key}: {value}" for key, value in results.machine.items() if not isinstance(value, dict)]
     for key, value in results.machine.get("sysctls", {}).items():
@@ -69,9 +83,12 @@ def text(results):
     for name, why in results.skipped.items():
         out.append(f"engine {name}: skipped, {why}")
     for family, rows in results.families().items():
-        out += ["", f"== {family}"]
+        out += ["", f"== {families.title(family)}"]
         for row in rows:
             out += ["", *row_lines(results, row)]
+    bars = target_lines(results)
+    if bars:
+        out += ["", "== What must be reached", "", *bars]
     if results.failures:
         out += ["", "== failures"]
         out += [f"{fail['engine']}, {fail['group']}, round {fail['round']}: {fail['why']}"
