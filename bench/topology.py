@@ -18,6 +18,7 @@ the world has; only the guest's own MTU varies.
 
 import contextlib
 import copy
+import json
 import pathlib
 import shutil
 import tempfile
@@ -61,6 +62,7 @@ class Topology:
         self.path = Namespace("path") if delay_ms else None
         self.all = [space for space in (self.guest, self.host, self.server, self.path) if space]
         self.processes = []
+        self.relay = None
         self.index = 0  # of the guest, where there are several on one host
         self._scratch = []
         self._home = None
@@ -102,9 +104,9 @@ class Topology:
         # Engines look for the interface of the default route.
         self.host.ip(f"route add default via {SERVER} dev h0")
         if self.path:
-            relay = self.start(self.path, self.probes / "bench-relay", "p0", "p1",
-                               "--delay-ms", self.delay_ms / 2, "--limit", 120)
-            relay.line(5)
+            self.relay = self.start(self.path, self.probes / "bench-relay", "p0", "p1",
+                                    "--delay-ms", self.delay_ms / 2, "--limit", 120)
+            self.relay.line(5)
 
     def _set_sysctls(self, namespace):
         for name, value in SYSCTLS.items():
@@ -112,11 +114,20 @@ class Topology:
                 raise Failure(f"{name} cannot be set to \"{value}\" in a network namespace")
         namespace.sysctl("net.ipv6.conf.default.accept_dad", 0)
         namespace.sysctl("net.ipv6.conf.default.accept_ra", 0)
-        if namespace is self.path:
+        # IPv4 is what is measured: no guest or cable wakes an engine up with IPv6 of its own accord.
+        if namespace not in (self.host, self.server):
             namespace.sysctl("net.ipv6.conf.default.disable_ipv6", 1)
         if not any(namespace.sysctl("net.ipv4.tcp_congestion_control", name) for name in self.congestion):
             raise Failure(f"no congestion control of {', '.join(self.congestion)} can be used in a "
                           "network namespace of this machine")
+
+    def end_relay(self):
+        """Ends the long path, and says if it was what limited."""
+        self.relay.stop()
+        for _ in range(2):
+            counts = json.loads(self.relay.line(1))
+            if counts["dropped"] or counts["refused"]:
+                raise Failure(f"the path itself lost frames: {counts}")
 
     def scratch(self):
         """A new directory for an engine's files and sockets, on a short path; it goes with the topology."""

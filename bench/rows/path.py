@@ -19,6 +19,7 @@ class LongPath(Group):
                 found = iperf3.bulk(place.topology.guest, topology.SERVER, topology.PORTS["iperf3"],
                                     place.durations.long_path, down=way == "down")
                 yield f"path50-{way}", found["gbit"]
+        place.topology.end_relay()
 
 
 GROUPS = [LongPath()]
