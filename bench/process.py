@@ -131,6 +131,15 @@ def tree(pid):
     return found
 
 
+def open_files(pid):
+    """What its descriptors are, in one text."""
+    found = []
+    for path in pathlib.Path(f"/proc/{pid}/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(path))
+    return " ".join(found)
+
+
 def program_name(pid):
     with contextlib.suppress(OSError):
         return os.path.basename(os.readlink(f"/proc/{pid}/exe"))

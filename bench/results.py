@@ -38,6 +38,12 @@ class Results:
         values += [None] * (round_number + 1 - len(values))
         values[round_number] = value
 
+    def fill(self, rows, engine, round_number):
+        """None for the rows that a failed round did not come to, where the engine has values at all."""
+        for row in rows:
+            if engine in self.values.get(row, {}) and len(self.of(row, engine)) <= round_number:
+                self.put(row, engine, round_number, None)
+
     def fail(self, engine, group, round_number, why):
         self.failures.append({"engine": engine, "group": group, "round": round_number + 1, "why": why})
 

@@ -31,6 +31,8 @@ TITLES = {
     "instructions-frame": "Instructions of the engine per frame",
     "syscalls": "System calls of the engine",
     "syscalls-bulk": "System calls of the engine per GB",
+    "perf": "Instructions of the engine and the kernel",
+    "perf-bulk": "Instructions of the engine and the kernel per GB",
 }
 
 

@@ -22,6 +22,14 @@ def test_rounds_keep_their_places(measured):
     assert measured.of("rr-p50", "pasta") == [None, None, 5]
 
 
+def test_a_failed_round_counts_where_there_are_values(measured):
+    measured.fill(["tcp-up", "rr-p50", "never"], "ours", 3)
+    measured.fill(["tcp-up"], "ours", 1)
+    assert measured.of("tcp-up", "ours") == [9, None, 8, None]
+    assert measured.of("rr-p50", "ours") == [25000.0, None, None, None]
+    assert measured.of("never", "ours") == []
+
+
 def test_families_have_only_rows_with_values(measured):
     assert measured.families() == {"tcp": ["tcp-up"], "latency": ["rr-p50"]}
 
