@@ -39,8 +39,8 @@ def ask(probes, name, *argv):
 @pytest.mark.parametrize("options", [[], ["--udp"], ["--size", 1000], ["--udp", "--size", 1000]])
 def test_rr(probes, address, options):
     with server(probes, "rr") as port:
-        found = ask(probes, "rr", address, "--port", port, "--seconds", 0.05, "--warm-up", 0.01, *options)
-    assert found["exchanges"] > 10 and found["unanswered"] == 0
+        found = ask(probes, "rr", address, "--port", port, "--seconds", 0.2, "--warm-up", 0.01, *options)
+    assert found["exchanges"] > 0 and found["unanswered"] == 0
     assert 0 < found["p50_us"] <= found["p90_us"] <= found["p99_us"] <= found["max_us"]
 
 
@@ -56,8 +56,8 @@ def test_rr_counts_what_is_not_answered(probes):
 @pytest.mark.parametrize("parallel", [1, 16])
 def test_connect(probes, parallel):
     with server(probes, "connect") as port:
-        found = ask(probes, "connect", "127.0.0.1", "--port", port, "--seconds", 0.05, "--parallel", parallel)
-    assert found["connections"] > 10 and found["failed"] == 0
+        found = ask(probes, "connect", "127.0.0.1", "--port", port, "--seconds", 0.2, "--parallel", parallel)
+    assert found["connections"] > 0 and found["failed"] == 0
 
 
 def test_connect_counts_failures(probes):
