@@ -1,0 +1,88 @@
+#include "attach/vhost_user/shared_map.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The largest huge page; a file that claims more lies. */
+#define PAGE_MOST ((size_t)1 << 30)
+
+static int check_seals(int fd, struct error *err)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	if (seals >= 0 && (seals & F_SEAL_SHRINK))
+		return 0;
+	error_set(err, "shared memory that is not sealed against shrinking (F_SEAL_SHRINK)");
+	return -EPERM;
+}
+
+/* hugetlbfs tells its page size as the block size, and maps nothing smaller. */
+static size_t page_size_of(const struct stat *status)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t block = (size_t)status->st_blksize;
+
+	if (block > page && block <= PAGE_MOST && (block & (block - 1)) == 0)
+		return block;
+	return page;
+}
+
+int shared_map_open(int fd, uint64_t offset, uint64_t size, bool allow_unsealed,
+		    struct shared_map *ret_map, struct error *err)
+{
+	struct stat status;
+	uint64_t end;
+
+	if (fstat(fd, &status) < 0) {
+		error_set(err, "shared memory: %s", strerror(errno));
+		return -EINVAL;
+	}
+	if (!allow_unsealed) {
+		int error = check_seals(fd, err);
+
+		if (error < 0)
+			return error;
+	}
+	if (size == 0 || __builtin_add_overflow(offset, size, &end) || status.st_size < 0 ||
+	    end > (uint64_t)status.st_size) {
+		error_set(err,
+			  "shared memory of %" PRIu64 " bytes at %" PRIu64
+			  " is not inside its file of %lld bytes",
+			  size, offset, (long long)status.st_size);
+		return -EINVAL;
+	}
+	/* Inside a file, so nothing below overflows. */
+	size_t page = page_size_of(&status);
+	size_t before = (size_t)offset & (page - 1);
+	size_t map_size = (before + (size_t)size + page - 1) & ~(page - 1);
+	void *map = mmap(NULL, map_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
+			 (off_t)(offset - before));
+
+	if (map == MAP_FAILED) {
+		int error = -errno;
+
+		error_set(err, "shared memory cannot be mapped: %s", strerror(-error));
+		return error;
+	}
+	/* Of no use in a core dump, and often larger than the disk. */
+	(void)madvise(map, map_size, MADV_DONTDUMP);
+	*ret_map = (struct shared_map){
+		.bytes = (uint8_t *)map + before,
+		.size = (size_t)size,
+		.map = map,
+		.map_size = map_size,
+	};
+	return 0;
+}
+
+void shared_map_close(struct shared_map *map)
+{
+	if (map->map)
+		(void)munmap(map->map, map->map_size);
+	*map = (struct shared_map){};
+}
