@@ -6,6 +6,7 @@
  * (wire/frame_segment.h), short frames padded. A queue towards the guest is bounded.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@ struct attachment_context {
 	struct drop_counters *drops;
 	const struct log *log;
 	uint32_t mtu; /* caps frames in both directions: mtu + 14 (+ 4 for a VLAN tag) */
+	bool allow_unsealed_memory; /* vhost-user: a front end that is trusted not to shrink it */
 	/* The peer left (reason "") or misbehaved: nothing passes any more. Called from inside the
 	 * attachment, so it must not be freed before the batch is over. */
 	void (*closed)(void *context, uint32_t port, const char *reason);
@@ -33,8 +35,10 @@ struct attachment_context {
 /*
  * Takes over fd on success. Datagram: a unix datagram socket, connected. Stream: QEMU's framing, a
  * connected socket, or a listening one: accepts again after a front end leaves. TAP: made with
- * IFF_TAP, IFF_NO_PI and IFF_VNET_HDR; header size and offloads are set here. Negative errno, with a
- * sentence in err: -EINVAL for another kind of descriptor, -ENOTSUP for a kernel that cannot.
+ * IFF_TAP, IFF_NO_PI and IFF_VNET_HDR; header size and offloads are set here. vhost-user: a unix
+ * stream socket, connected or listening, to a front end that shares the guest's memory. Negative
+ * errno, with a sentence in err: -EINVAL for another kind of descriptor, -ENOTSUP for a kernel that
+ * cannot.
  */
 int attachment_new_datagram(const struct attachment_context *context, int fd,
 			    struct attachment **ret_attachment, struct error *err) MUST_USE;
@@ -42,6 +46,8 @@ int attachment_new_stream(const struct attachment_context *context, int fd,
 			  struct attachment **ret_attachment, struct error *err) MUST_USE;
 int attachment_new_tap(const struct attachment_context *context, int fd,
 		       struct attachment **ret_attachment, struct error *err) MUST_USE;
+int attachment_new_vhost_user(const struct attachment_context *context, int fd,
+			      struct attachment **ret_attachment, struct error *err) MUST_USE;
 /* Leaves the descriptor open for whoever handed it over; only before attachment_start(). */
 void attachment_disown(struct attachment *attachment);
 struct attachment *attachment_free(struct attachment *attachment);

@@ -29,7 +29,7 @@ static void door_emit_frame(void *context, const struct frame *frame)
 	door->emit(door->context, frame, parts, count, size);
 }
 
-static bool door_takes(const struct door_caps *caps, const struct frame *frame)
+bool door_takes(const struct door_caps *caps, const struct frame *frame)
 {
 	if (frame->offload.checksum_partial && !caps->checksum)
 		return false;

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/compiler.h"
 #include "wire/frame.h"
 
 /* What the port takes as it is (virtio's GUEST_CSUM, GUEST_TSO4, GUEST_TSO6, GUEST_USO). */
@@ -20,6 +21,9 @@ struct door_caps {
 
 /* Of a port without offload. */
 static const struct door_caps door_plain = {};
+
+/* Whether the port takes the frame as it is; else it is cut, or its checksum completed. */
+bool door_takes(const struct door_caps *caps, const struct frame *frame) MUST_USE;
 
 /*
  * A finished frame: `size` bytes in `parts`, borrowed for the call; its marks, where it has any,

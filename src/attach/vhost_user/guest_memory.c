@@ -157,15 +157,12 @@ bool guest_memory_read(const struct guest_memory *memory, uint64_t address, void
 
 uint64_t guest_memory_address_of(const struct guest_memory *memory, const void *pointer)
 {
+	const struct guest_region *region = memory->regions;
 	uintptr_t at = (uintptr_t)pointer;
 
-	for (size_t i = 0; i < memory->count; i++) {
-		const struct guest_region *region = &memory->regions[i];
-		uintptr_t start = (uintptr_t)region->map.bytes;
-
-		if (at >= start && at - start < region->map.size)
-			return region->guest_address + (at - start);
+	while (at - (uintptr_t)region->map.bytes >= region->map.size) {
+		region++;
+		assert(region < memory->regions + memory->count);
 	}
-	assert(!"a pointer into the guest's memory");
-	return 0;
+	return region->guest_address + (at - (uintptr_t)region->map.bytes);
 }

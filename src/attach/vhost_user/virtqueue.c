@@ -116,6 +116,7 @@ void virtqueue_start(struct virtqueue *queue)
 	queue->next_available = queue->next_used;
 	queue->published = queue->next_used;
 	queue->was_signalled = false;
+	queue->silent = false;
 }
 
 /* --- taking ------------------------------------------------------------------------------- */
@@ -266,8 +267,9 @@ bool virtqueue_publish(struct virtqueue *queue)
 void virtqueue_silence(struct virtqueue *queue)
 {
 	/* With EVENT_IDX the event that was passed does not come again for 65536 chains. */
-	if (!queue->event_index)
+	if (!queue->event_index && !queue->silent)
 		store_u16(queue, queue->used + RING_FLAGS, USED_NO_NOTIFY);
+	queue->silent = true;
 }
 
 bool virtqueue_listen(struct virtqueue *queue)
@@ -278,6 +280,7 @@ bool virtqueue_listen(struct virtqueue *queue)
 			  queue->next_available);
 	else
 		store_u16(queue, queue->used + RING_FLAGS, 0);
+	queue->silent = false;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return virtqueue_waiting(queue) != 0;
 }

@@ -60,6 +60,7 @@ struct virtqueue {
 	uint16_t published; /* the used index that the guest sees */
 	uint16_t signalled; /* the used index when the guest was last asked about a call */
 	bool was_signalled;
+	bool silent; /* without EVENT_IDX: the guest was told not to kick */
 };
 
 /*

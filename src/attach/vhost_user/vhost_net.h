@@ -1,0 +1,73 @@
+#pragma once
+/*
+ * Frames through the two rings of a session, without a copy: what the guest transmits is pushed as
+ * it lies in the guest's memory; what it is to receive may be received into its buffers right away
+ * (reserve).
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "attach/attachment_internal.h"
+#include "attach/door.h"
+#include "attach/vhost_user/vhost_session.h"
+#include "loop/loop.h"
+
+/* Receive buffers that are looked at ahead of their use. */
+#define VHOST_NET_AHEAD_CHAINS 512
+#define VHOST_NET_AHEAD_PARTS  (2 * VIRTQUEUE_CHAIN_MOST)
+
+struct vhost_net_chain {
+	uint16_t head;
+	uint16_t parts;
+	uint64_t size;
+};
+
+struct vhost_net {
+	struct attachment *attachment;
+	struct vhost_session *session;
+	/* A ring is broken: the owner ends the session, but not before its caller returned. */
+	void (*failed)(struct vhost_net *net, const char *reason);
+
+	struct loop_deferred again; /* more to transmit than one turn takes */
+	bool room_wanted;	    /* somebody was told that there is no room */
+	uint32_t chains_most;	    /* receive buffers that the guest ever had out at once */
+
+	/* Receive chains taken from the ring and not used yet, oldest first. */
+	struct vhost_net_chain chains[VHOST_NET_AHEAD_CHAINS];
+	size_t chain_first;
+	size_t chain_count;
+	struct iovec parts[VHOST_NET_AHEAD_PARTS];
+	size_t part_first;
+	size_t part_count;
+	uint64_t ahead_size; /* bytes in all of them */
+
+	struct iovec transmit_parts[VIRTQUEUE_CHAIN_MOST];
+	/* For frames in more pieces than a frame may have, and for those that must move. */
+	uint8_t transmit_bounce[FRAME_MAX_SIZE];
+	uint8_t receive_bounce[FRAME_MAX_SIZE];
+};
+
+/* attachment, session and failed are set already. */
+void vhost_net_init(struct vhost_net *net);
+void vhost_net_done(struct vhost_net *net);
+
+/* Gives back what was looked at and publishes what was used: afterwards nothing of the rings is in
+ * use here, and they may change. */
+void vhost_net_settle(struct vhost_net *net);
+/* A ring may run now that did not, or no longer. */
+void vhost_net_resume(struct vhost_net *net);
+/* The session is over. */
+void vhost_net_forget(struct vhost_net *net);
+
+/* The guest kicked. */
+void vhost_net_kicked(struct vhost_net *net, unsigned ring);
+
+/* The attachment's sink. */
+void vhost_net_push(struct vhost_net *net, struct frame *frame);
+void vhost_net_flush(struct vhost_net *net);
+size_t vhost_net_room(struct vhost_net *net);
+size_t vhost_net_reserve(struct vhost_net *net, size_t header_size, size_t size,
+			 struct iovec *ret_parts, size_t capacity, size_t *ret_count);
