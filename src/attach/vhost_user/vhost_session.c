@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -307,6 +308,16 @@ static int on_set_vring_kick(struct handling *handling)
 	return 0;
 }
 
+/* A write into a pipe or socket could be our end (SIGPIPE). What has no type of file is an eventfd, or
+ * something else of the kernel's that takes no 8 bytes. It must not make us wait either. */
+static bool is_safe_to_write(int fd)
+{
+	struct stat status;
+
+	return fstat(fd, &status) == 0 && (status.st_mode & S_IFMT) == 0 &&
+	       fd_set_nonblocking(fd) == 0;
+}
+
 static int on_set_vring_call(struct handling *handling)
 {
 	struct vhost_ring *ring = find_ring(handling->session,
@@ -317,12 +328,8 @@ static int on_set_vring_call(struct handling *handling)
 	ring->call_fd = fd_close(ring->call_fd);
 	if (!handling->message->vring_fd.has_fd)
 		return 0;
-	/* What is written to never holds us up. */
-	int status = fd_set_nonblocking(handling->fds[0]);
-	if (status < 0) {
-		error_set(handling->err, "a call that cannot be made");
-		return status;
-	}
+	if (!is_safe_to_write(handling->fds[0]))
+		return fail(handling, "a call that is no eventfd");
 	ring->call_fd = take_fd(handling);
 	/* The old one's last call may have been lost with it. */
 	if (ring->started)
