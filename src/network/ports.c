@@ -140,6 +140,7 @@ static vmnet_return_t network_attach(struct vmnet_network *network, network_atta
 		.drops = &network->drops,
 		.log = &network->log,
 		.mtu = network->config.mtu,
+		.allow_unsealed_memory = options && options->allow_unsealed_memory,
 		.closed = network_port_closed,
 		.writable = network_port_writable,
 		.context = network,
@@ -193,6 +194,14 @@ vmnet_return_t vmnet_network_attach_tap_fd(vmnet_network_ref network, int fd,
 {
 	return network_attach(network, attachment_new_tap, NAT_BACKLOG_KEPT, fd, options, port,
 			      error);
+}
+
+vmnet_return_t vmnet_network_attach_vhost_user_fd(vmnet_network_ref network, int fd,
+						  const struct vmnet_port_options *options,
+						  vmnet_port_t *port, struct vmnet_error *error)
+{
+	return network_attach(network, attachment_new_vhost_user, NAT_BACKLOG_PEEK, fd, options,
+			      port, error);
 }
 
 struct network_detach_call {

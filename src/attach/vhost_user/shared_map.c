@@ -17,7 +17,7 @@ static int check_seals(int fd, struct error *err)
 
 	if (seals >= 0 && (seals & F_SEAL_SHRINK))
 		return 0;
-	error_set(err, "shared memory that is not sealed against shrinking (F_SEAL_SHRINK)");
+	error_set(err, "shared memory that may shrink (no F_SEAL_SHRINK)");
 	return -EPERM;
 }
 

@@ -118,7 +118,7 @@ static void vhost_user_fail(struct vhost_user *vhost, const char *reason)
 
 static void vhost_user_fail_because(struct vhost_user *vhost, struct error *err)
 {
-	error_prefix(err, "closed: its front end sent a wrong message");
+	error_prefix(err, "closed: its front end is wrong");
 	vhost_user_fail(vhost, err->text);
 }
 
