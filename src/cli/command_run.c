@@ -34,6 +34,7 @@ struct run {
 	char label_text[VM_LABEL_SIZE];
 	const char *label; /* NULL = none */
 	enum accel accel;
+	struct net_attach_choice net;
 	int lock_fd;
 	int log_fd;
 	struct run_guest *guest;
@@ -119,11 +120,15 @@ static int check_host(struct run *run, struct error *err)
 {
 	struct accel_host host = accel_probe("/dev/kvm", "/proc/cpuinfo");
 
-	int r = qemu_version_check(QEMU_PROGRAM, err);
+	struct qemu_version version = { 0 };
+
+	int r = qemu_version_check(QEMU_PROGRAM, &version, err);
 	if (r == 0)
 		r = accel_choose(run->options->accel, &host, &run->accel, err);
 	if (r == 0 && err->text[0])
 		fprintf(stderr, "%s\n", err->text);
+	if (r == 0)
+		run->net = net_attach_choose(run->options->net_attach, &version, run->accel);
 	return r;
 }
 
@@ -217,6 +222,7 @@ static int start(struct run *run, struct error *err)
 		.config = &run->config,
 		.label = run->label,
 		.accel = run->accel,
+		.net = run->net,
 		.serial = run->options->serial,
 		.log_fd = run->log_fd,
 		.network = run->network.network,

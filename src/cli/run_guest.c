@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -28,6 +29,8 @@
 #define STOP_WAIT_NS  (5 * NS_PER_S) /* QEMU writes its disks out; then it is killed */
 #define LOG_LINES     10
 #define LOG_TEXT_SIZE ((size_t)4096)
+/* In the VM's directory, which is QEMU's working directory. */
+#define NET_SOCKET_NAME "net.sock"
 
 struct run_guest {
 	struct run_guest_launch launch;
@@ -36,9 +39,11 @@ struct run_guest {
 	struct loop_child child;
 	struct loop_watch qmp_watch;
 	struct loop_watch detached_watch;
+	struct loop_watch net_watch; /* vhost-user: QEMU connects */
 	struct timer kill_timer;
 	struct qmp qmp;
 	int qmp_fd;	 /* ours */
+	int net_fd;	 /* vhost-user: a listening socket, until QEMU connected */
 	int detached_fd; /* eventfd: the network gave up the port */
 	pthread_mutex_t detached_mutex;
 	char detached_error[sizeof(struct vmnet_error)]; /* under the mutex; "" = none */
@@ -141,6 +146,53 @@ static void port_is_gone(struct loop_watch *watch, uint32_t events)
 		guest_stop(guest);
 }
 
+typedef vmnet_return_t attach_call(vmnet_network_ref network, int fd,
+				   const struct vmnet_port_options *options, vmnet_port_t *port,
+				   struct vmnet_error *error);
+
+/* Takes the descriptor over, also when it fails. */
+static int attach(struct run_guest *guest, int fd, attach_call *call, struct error *err)
+{
+	struct vmnet_port_options options = { .closed = port_closed, .context = guest };
+	struct vmnet_error vmnet_error = { .text = "" };
+	vmnet_port_t port;
+
+	vmnet_return_t status = call(guest->launch.network, fd, &options, &port, &vmnet_error);
+	if (status == VMNET_SUCCESS)
+		return 0;
+	error_set(err, "cannot attach to the network: %s",
+		  vmnet_error.text[0] ? vmnet_error.text : vmnet_return_name(status));
+	fd_close(fd);
+	return -EIO;
+}
+
+static void stop_listening(struct run_guest *guest)
+{
+	if (guest->net_fd < 0)
+		return;
+	loop_watch_remove(guest->loop, &guest->net_watch);
+	guest->net_fd = fd_close(guest->net_fd);
+	(void)unlinkat(guest->launch.directory->fd, NET_SOCKET_NAME, 0); /* may be gone */
+}
+
+/* Once: whoever comes first is the QEMU that we started, for the directory is ours alone. */
+static void qemu_connects(struct loop_watch *watch, uint32_t events)
+{
+	struct run_guest *guest = container_of(watch, struct run_guest, net_watch);
+	struct error err = { .text = "" };
+
+	(void)events;
+	int fd = accept4(guest->net_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED))
+		return;
+	if (fd < 0)
+		error_set(&err, "cannot accept QEMU's connection: %s", strerror(errno));
+	else
+		(void)attach(guest, fd, vmnet_network_attach_vhost_user_fd, &err);
+	stop_listening(guest);
+	port_closed(guest, 0, err.text); /* as when it is lost later; nothing without an error */
+}
+
 static int open_signals(struct run_guest *guest)
 {
 	struct sigaction hangup;
@@ -181,11 +233,13 @@ int run_guest_new(struct run_guest **ret_guest, struct error *err)
 		return -ENOMEM;
 	}
 	guest->qmp_fd = -1;
+	guest->net_fd = -1;
 	guest->detached_fd = -1;
 	pthread_mutex_init(&guest->detached_mutex, NULL);
 	timer_init(&guest->kill_timer, kill_timer_expired);
 	loop_watch_init(&guest->qmp_watch, qmp_ready);
 	loop_watch_init(&guest->detached_watch, port_is_gone);
+	loop_watch_init(&guest->net_watch, qemu_connects);
 	int r = set_up(guest);
 	if (r < 0) {
 		error_set(err, "cannot set up the event loop: %s", strerror(-r));
@@ -197,11 +251,8 @@ int run_guest_new(struct run_guest **ret_guest, struct error *err)
 }
 
 /* Hands one end of a new pair to the network; *ret_fd is QEMU's. */
-static int attach(struct run_guest *guest, int *ret_fd, struct error *err)
+static int attach_stream(struct run_guest *guest, int *ret_fd, struct error *err)
 {
-	struct vmnet_port_options options = { .closed = port_closed, .context = guest };
-	struct vmnet_error vmnet_error = { .text = "" };
-	vmnet_port_t port;
 	int fds[2];
 
 	int r = qemu_process_socket_pair(fds);
@@ -209,17 +260,25 @@ static int attach(struct run_guest *guest, int *ret_fd, struct error *err)
 		error_set(err, "cannot make the network's socket: %s", strerror(-r));
 		return r;
 	}
-	vmnet_return_t status = vmnet_network_attach_stream_fd(guest->launch.network, fds[0],
-							       &options, &port, &vmnet_error);
-	if (status != VMNET_SUCCESS) {
-		error_set(err, "cannot attach to the network: %s",
-			  vmnet_error.text[0] ? vmnet_error.text : vmnet_return_name(status));
-		fd_close(fds[0]);
+	r = attach(guest, fds[0], vmnet_network_attach_stream_fd, err);
+	if (r < 0) {
 		fd_close(fds[1]);
-		return -EIO;
+		return r;
 	}
 	*ret_fd = fds[1];
 	return 0;
+}
+
+/* QEMU takes no descriptor for vhost-user: it connects to a name, and is attached when it does. */
+static int await_qemu(struct run_guest *guest, struct error *err)
+{
+	int r = net_attach_listen(guest->launch.directory->fd, NET_SOCKET_NAME, &guest->net_fd, err);
+	if (r < 0)
+		return r;
+	r = loop_watch_add(guest->loop, &guest->net_watch, guest->net_fd, EPOLLIN);
+	if (r < 0)
+		error_set(err, "cannot wait for QEMU: %s", strerror(-r));
+	return r;
 }
 
 static int open_qmp(struct run_guest *guest, int *ret_fd, struct error *err)
@@ -274,10 +333,12 @@ static int start_qemu(struct run_guest *guest, int net_fd, int qmp_fd, struct er
 		.label = launch->label,
 		.accel = launch->accel,
 		.serial = launch->serial,
+		.net = launch->net,
 		.net_fd = net_fd,
+		.net_path = NET_SOCKET_NAME,
 		.qmp_fd = qmp_fd,
 	};
-	const int inherited[] = { net_fd, qmp_fd };
+	const int inherited[] = { qmp_fd, net_fd };
 	struct qemu_args args;
 	pid_t pid;
 
@@ -292,7 +353,7 @@ static int start_qemu(struct run_guest *guest, int net_fd, int qmp_fd, struct er
 		.log_fd = launch->log_fd,
 		.serial = launch->serial,
 		.inherited = inherited,
-		.inherited_count = ARRAY_COUNT(inherited),
+		.inherited_count = net_fd < 0 ? 1 : 2,
 		.signal_mask = &guest->signals.previous_mask,
 	};
 	guest->terminal_saved = launch->serial && tcgetattr(0, &guest->terminal) == 0;
@@ -314,7 +375,8 @@ int run_guest_start(struct run_guest *guest, const struct run_guest_launch *laun
 	autoclose int qmp_fd = -1;
 
 	guest->launch = *launch;
-	int r = attach(guest, &net_fd, err);
+	int r = launch->net.attach == NET_ATTACH_VHOST_USER ? await_qemu(guest, err)
+							   : attach_stream(guest, &net_fd, err);
 	if (r == 0)
 		r = open_qmp(guest, &qmp_fd, err);
 	if (r == 0)
@@ -416,6 +478,7 @@ struct run_guest *run_guest_free(struct run_guest *guest)
 		timer_clear(loop_timers(guest->loop), &guest->kill_timer);
 		loop_watch_remove(guest->loop, &guest->qmp_watch);
 		loop_watch_remove(guest->loop, &guest->detached_watch);
+		stop_listening(guest);
 		loop_signals_close(&guest->signals);
 	}
 	loop_free(guest->loop);

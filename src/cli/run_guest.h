@@ -5,6 +5,7 @@
 
 #include "base/compiler.h"
 #include "vm/accel.h"
+#include "vm/net_attach.h"
 #include "vmnet/vmnet.h"
 
 struct error;
@@ -18,6 +19,7 @@ struct run_guest_launch {
 	const struct vm_config *config;
 	const char *label; /* NULL = none */
 	enum accel accel;
+	struct net_attach_choice net;
 	bool serial;
 	int log_fd;
 	vmnet_network_ref network;

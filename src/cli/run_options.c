@@ -24,6 +24,7 @@ enum {
 	KEY_BRIDGED,
 	KEY_SOFTNET,
 	KEY_HOST,
+	KEY_ATTACH,
 	KEY_NO_GRAPHICS,
 	KEY_SERIAL,
 	KEY_ACCEL,
@@ -38,6 +39,12 @@ static const struct argp_option options_table[] = {
 	{ .name = "net-softnet", .key = KEY_SOFTNET, .doc = "not available yet" },
 	{ .name = "net-host", .key = KEY_HOST, .doc = "not available yet" },
 	{ .doc = "Machine:", .group = 2 },
+	{ .name = "net-attach",
+	  .key = KEY_ATTACH,
+	  .arg = "auto|vhost-user|stream",
+	  .doc = "how QEMU is attached to the network: auto (default) takes vhost-user, which "
+		 "shares the VM's memory and is fastest, where it is known to work",
+	  .group = 2 },
 	{ .name = "no-graphics",
 	  .key = KEY_NO_GRAPHICS,
 	  .doc = "no window (the default; there is none yet)",
@@ -98,6 +105,13 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		if (!accel_parse(argument, &options->accel))
 			argp_error(state,
 				   "invalid value \"%s\" for --accel: expected auto, kvm or tcg",
+				   argument);
+		return 0;
+	case KEY_ATTACH:
+		if (!net_attach_parse(argument, &options->net_attach))
+			argp_error(state,
+				   "invalid value \"%s\" for --net-attach: expected auto, "
+				   "vhost-user or stream",
 				   argument);
 		return 0;
 	case ARGP_KEY_ARG:

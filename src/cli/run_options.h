@@ -6,6 +6,7 @@
 #include "base/compiler.h"
 #include "cli/network_options.h"
 #include "vm/accel.h"
+#include "vm/net_attach.h"
 
 struct run_options {
 	const char *name;
@@ -13,6 +14,7 @@ struct run_options {
 	const char *not_available; /* a network option that is recognised, no more; NULL = none */
 	bool serial;
 	enum accel accel;
+	enum net_attach net_attach;
 };
 
 /* Ends the program with 64 on a usage error, and with 0 after --help. */

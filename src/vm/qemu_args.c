@@ -76,7 +76,15 @@ static void add_machine(struct builder *builder, const struct qemu_launch *launc
 	add(builder, "-sandbox");
 	add(builder, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
 	add(builder, "-machine");
-	add(builder, "q35");
+	if (launch->net.attach == NET_ATTACH_VHOST_USER) {
+		/* Memory that the network maps too; sealed by default, so that it cannot shrink. */
+		add(builder, "q35,memory-backend=mem0");
+		add(builder, "-object");
+		add(builder, "memory-backend-memfd,id=mem0,size=%" PRIu64 "M,share=on",
+		    launch->config->memory_size >> 20);
+	} else {
+		add(builder, "q35");
+	}
 	add(builder, "-accel");
 	add(builder, "%s", kvm ? "kvm" : "tcg");
 	add(builder, "-cpu");
@@ -121,12 +129,25 @@ static void add_network(struct builder *builder, const struct qemu_launch *launc
 {
 	char mac[MAC_ADDR_TEXT_SIZE];
 
-	add(builder, "-netdev");
-	add(builder, "stream,id=net0,server=off,addr.type=fd,addr.str=%d", launch->net_fd);
+	mac_addr_format(&launch->config->mac, mac);
+	if (launch->net.attach == NET_ATTACH_VHOST_USER) {
+		add(builder, "-chardev");
+		add(builder, "socket,id=net0-control,path=%s", launch->net_path);
+		add(builder, "-netdev");
+		add(builder, "vhost-user,id=net0,chardev=net0-control");
+	} else {
+		add(builder, "-netdev");
+		add(builder, "stream,id=net0,server=off,addr.type=fd,addr.str=%d", launch->net_fd);
+	}
 	add(builder, "-device");
 	/* No option ROM: the kernel is given directly, nothing boots from the network. */
-	add(builder, "virtio-net-pci,netdev=net0,mac=%s,romfile=",
-	    mac_addr_format(&launch->config->mac, mac));
+	if (launch->net.attach == NET_ATTACH_VHOST_USER)
+		add(builder,
+		    "virtio-net-pci,netdev=net0,mac=%s,romfile=,rx_queue_size=1024,"
+		    "tx_queue_size=1024%s",
+		    mac, launch->net.no_msix ? ",vectors=0" : "");
+	else
+		add(builder, "virtio-net-pci,netdev=net0,mac=%s,romfile=", mac);
 }
 
 static void add_devices(struct builder *builder, const struct qemu_launch *launch)
@@ -150,7 +171,7 @@ int qemu_args_build(const struct qemu_launch *launch, struct qemu_args *ret_args
 {
 	struct builder builder = { 0 };
 
-	assert(launch->accel != ACCEL_AUTO);
+	assert(launch->accel != ACCEL_AUTO && launch->net.attach != NET_ATTACH_AUTO);
 	add(&builder, "%s", QEMU_PROGRAM);
 	add_name(&builder, launch->label);
 	add_machine(&builder, launch);

@@ -6,6 +6,7 @@
 
 #include "base/compiler.h"
 #include "vm/accel.h"
+#include "vm/net_attach.h"
 
 struct vm_config;
 
@@ -17,7 +18,9 @@ struct qemu_launch {
 	const char *label; /* NULL = none */
 	enum accel accel;  /* not ACCEL_AUTO */
 	bool serial;	   /* the console on QEMU's standard input and output */
-	int net_fd;	   /* a connected stream socket */
+	struct net_attach_choice net;
+	int net_fd;	      /* stream: a connected socket */
+	const char *net_path; /* vhost-user: a listening socket, a path without a comma */
 	int qmp_fd;	   /* a connected stream socket */
 };
 

@@ -94,7 +94,7 @@ static int ask(const char *program, char *buffer, size_t size)
 	return 0;
 }
 
-int qemu_version_check(const char *program, struct error *err)
+int qemu_version_check(const char *program, struct qemu_version *ret_version, struct error *err)
 {
 	struct qemu_version version;
 	char text[512];
@@ -122,5 +122,6 @@ int qemu_version_check(const char *program, struct error *err)
 			  version.minor, QEMU_VERSION_LEAST_MAJOR, QEMU_VERSION_LEAST_MINOR);
 		return -EOPNOTSUPP;
 	}
+	*ret_version = version;
 	return 0;
 }

@@ -20,4 +20,5 @@ bool qemu_version_parse(const char *text, struct qemu_version *ret_version) MUST
 
 /* Runs `program --version` (found by PATH). 0, or negative errno with a sentence: missing, too old,
  * or not to be understood. */
-int qemu_version_check(const char *program, struct error *err) MUST_USE;
+int qemu_version_check(const char *program, struct qemu_version *ret_version,
+		       struct error *err) MUST_USE;

@@ -80,7 +80,12 @@ static void test_tcg(void **state)
 	};
 	struct vm_config config = small_config();
 	const struct qemu_launch launch = {
-		.config = &config, .label = "ci-3", .accel = ACCEL_TCG, .net_fd = 11, .qmp_fd = 12
+		.config = &config,
+		.label = "ci-3",
+		.accel = ACCEL_TCG,
+		.net.attach = NET_ATTACH_STREAM,
+		.net_fd = 11,
+		.qmp_fd = 12,
 	};
 
 	(void)state;
@@ -133,7 +138,12 @@ static void test_kvm_with_disks_and_console(void **state)
 	static char first[] = "disk.img", second[] = "nbd:a,b=c", no_cmdline[] = "";
 	struct vm_config config = small_config();
 	const struct qemu_launch launch = {
-		.config = &config, .accel = ACCEL_KVM, .serial = true, .net_fd = 3, .qmp_fd = 4
+		.config = &config,
+		.accel = ACCEL_KVM,
+		.serial = true,
+		.net.attach = NET_ATTACH_STREAM,
+		.net_fd = 3,
+		.qmp_fd = 4,
 	};
 
 	(void)state;
@@ -146,13 +156,63 @@ static void test_kvm_with_disks_and_console(void **state)
 	check(&launch, expected);
 }
 
+static const char *argument_after(const struct qemu_args *args, const char *option, size_t nth)
+{
+	for (size_t i = 0; i + 1 < args->count; i++) {
+		if (strcmp(args->argv[i], option) == 0 && nth-- == 0)
+			return args->argv[i + 1];
+	}
+	fail_msg("no %s", option);
+	return NULL;
+}
+
+/* The guest's memory is a memfd of its size, shared; the queues are long. */
+static void test_vhost_user(void **state)
+{
+	struct vm_config config = small_config();
+	struct qemu_launch launch = {
+		.config = &config,
+		.accel = ACCEL_TCG,
+		.net.attach = NET_ATTACH_VHOST_USER,
+		.net_fd = -1,
+		.net_path = "net.sock",
+		.qmp_fd = 4,
+	};
+	struct qemu_args args;
+
+	(void)state;
+	for (unsigned no_msix = 0; no_msix < 2; no_msix++) {
+		launch.net.no_msix = no_msix != 0;
+		assert_int_equal(qemu_args_build(&launch, &args), 0);
+		assert_string_equal(argument_after(&args, "-machine", 0),
+				    "q35,memory-backend=mem0");
+		assert_string_equal(argument_after(&args, "-object", 0),
+				    "memory-backend-memfd,id=mem0,size=256M,share=on");
+		assert_string_equal(argument_after(&args, "-m", 0), "256M");
+		assert_string_equal(argument_after(&args, "-chardev", 0),
+				    "socket,id=net0-control,path=net.sock");
+		assert_string_equal(argument_after(&args, "-netdev", 0),
+				    "vhost-user,id=net0,chardev=net0-control");
+		assert_string_equal(argument_after(&args, "-device", 0),
+				    no_msix ? "virtio-net-pci,netdev=net0,mac=02:00:00:aa:bb:01,"
+					      "romfile=,rx_queue_size=1024,tx_queue_size=1024,"
+					      "vectors=0"
+					    : "virtio-net-pci,netdev=net0,mac=02:00:00:aa:bb:01,"
+					      "romfile=,rx_queue_size=1024,tx_queue_size=1024");
+		qemu_args_done(&args);
+	}
+}
+
 /* A label must not bring an option of its own. */
 static void test_label_with_commas(void **state)
 {
 	struct vm_config config = small_config();
-	const struct qemu_launch launch = { .config = &config,
-					    .label = "a,process=x b\xc3\xa4",
-					    .accel = ACCEL_TCG };
+	const struct qemu_launch launch = {
+		.config = &config,
+		.label = "a,process=x b\xc3\xa4",
+		.accel = ACCEL_TCG,
+		.net.attach = NET_ATTACH_STREAM,
+	};
 	struct qemu_args args;
 
 	(void)state;
@@ -167,7 +227,12 @@ static void test_the_most_of_all_fits(void **state)
 {
 	struct vm_config config = small_config();
 	const struct qemu_launch launch = {
-		.config = &config, .label = "x", .accel = ACCEL_KVM, .serial = true
+		.config = &config,
+		.label = "x",
+		.accel = ACCEL_KVM,
+		.serial = true,
+		.net.attach = NET_ATTACH_VHOST_USER,
+		.net_path = "net.sock",
 	};
 	static char disk[] = "d";
 	struct qemu_args args;
@@ -185,6 +250,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tcg),
 		cmocka_unit_test(test_kvm_with_disks_and_console),
+		cmocka_unit_test(test_vhost_user),
 		cmocka_unit_test(test_label_with_commas),
 		cmocka_unit_test(test_the_most_of_all_fits),
 	};

@@ -51,23 +51,27 @@ static void test_check(void **state)
 		{ "#!/bin/sh\nexit 1\n", -EINVAL, "does not answer as QEMU does" },
 	};
 	const struct scratch *scratch = *state;
+	struct qemu_version version = { 0 };
 	char program[128];
 
 	snprintf(program, sizeof(program), "%s/qemu", scratch->path);
 	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
 		struct error err = { .text = "" };
 		scratch_write(scratch->fd, "qemu", rows[i].script);
-		assert_int_equal(qemu_version_check(program, &err), rows[i].result);
+		assert_int_equal(qemu_version_check(program, &version, &err), rows[i].result);
 		assert_non_null(strstr(err.text, rows[i].said));
 	}
+	assert_int_equal(version.major, 8); /* the last good one */
+	assert_int_equal(version.minor, 0);
 }
 
 static void test_missing(void **state)
 {
+	struct qemu_version version;
 	struct error err;
 
 	(void)state;
-	assert_int_equal(qemu_version_check("no-such-qemu-program", &err), -ENOENT);
+	assert_int_equal(qemu_version_check("no-such-qemu-program", &version, &err), -ENOENT);
 	assert_non_null(strstr(err.text, "QEMU is missing: there is no no-such-qemu-program"));
 }
 
