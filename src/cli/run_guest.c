@@ -182,6 +182,7 @@ static void qemu_connects(struct loop_watch *watch, uint32_t events)
 	struct error err = { .text = "" };
 
 	(void)events;
+	/* cppcheck-suppress nullPointer ; accept() without an address */
 	int fd = accept4(guest->net_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED))
 		return;
@@ -272,7 +273,8 @@ static int attach_stream(struct run_guest *guest, int *ret_fd, struct error *err
 /* QEMU takes no descriptor for vhost-user: it connects to a name, and is attached when it does. */
 static int await_qemu(struct run_guest *guest, struct error *err)
 {
-	int r = net_attach_listen(guest->launch.directory->fd, NET_SOCKET_NAME, &guest->net_fd, err);
+	int r = net_attach_listen(guest->launch.directory->fd, NET_SOCKET_NAME, &guest->net_fd,
+				  err);
 	if (r < 0)
 		return r;
 	r = loop_watch_add(guest->loop, &guest->net_watch, guest->net_fd, EPOLLIN);
@@ -376,7 +378,7 @@ int run_guest_start(struct run_guest *guest, const struct run_guest_launch *laun
 
 	guest->launch = *launch;
 	int r = launch->net.attach == NET_ATTACH_VHOST_USER ? await_qemu(guest, err)
-							   : attach_stream(guest, &net_fd, err);
+							    : attach_stream(guest, &net_fd, err);
 	if (r == 0)
 		r = open_qmp(guest, &qmp_fd, err);
 	if (r == 0)

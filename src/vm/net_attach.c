@@ -15,7 +15,7 @@
 
 /*
  * What was tried, newest first; the first row whose version is not above QEMU's and whose
- * accelerator is QEMU's counts. docs/decisions/0008 has how it was found out.
+ * accelerator is QEMU's counts. docs/decisions/0009 has how it was found out.
  *
  * Under TCG, QEMU 7.2 ends by SIGSEGV when the guest's driver enables MSI-X on a vhost-user device:
  * it sets up KVM's irqfds without KVM. Without MSI-X it never gets there. 10.0 does not do that; the

@@ -21,7 +21,7 @@ struct qemu_launch {
 	struct net_attach_choice net;
 	int net_fd;	      /* stream: a connected socket */
 	const char *net_path; /* vhost-user: a listening socket, a path without a comma */
-	int qmp_fd;	   /* a connected stream socket */
+	int qmp_fd;	      /* a connected stream socket */
 };
 
 struct qemu_args {

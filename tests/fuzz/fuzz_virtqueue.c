@@ -37,8 +37,8 @@ static void world_make(struct world *world)
 
 	world->memory_fd = vhost_guest_memfd(MEMORY_SIZE, true);
 	world->log_fd = vhost_guest_memfd(4096, true);
-	world->bytes = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-			    world->memory_fd, 0);
+	world->bytes =
+		mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, world->memory_fd, 0);
 	FUZZ_CHECK(world->bytes != MAP_FAILED);
 	for (size_t i = 0; i < 2; i++)
 		regions[i] = (struct vhost_region){ i * HIGH, HALF, 0x100000 + i * HALF, i * HALF };
@@ -66,8 +66,7 @@ static bool take_all(struct world *world, unsigned *budget)
 	struct virtqueue_chain chain;
 
 	while ((*budget)-- > 0) {
-		enum virtqueue_result result =
-			virtqueue_take(&world->queue, world->parts, &chain);
+		enum virtqueue_result result = virtqueue_take(&world->queue, world->parts, &chain);
 		uint64_t size = 0;
 
 		if (result == VIRTQUEUE_BROKEN)

@@ -1,6 +1,7 @@
 """Fixtures of the system tests.
 
     /usr/bin/python3 -m pytest tests/system [--build-dir DIR] [--tsan-dir DIR] [--soak]
+                               [--qemu10] [--net-attach HOW]
 
 runs them as root: most make network namespaces (lab/topology.py draws them) and real guests under QEMU.
 As an ordinary user those are skipped, and test_cli.py runs.
@@ -32,6 +33,9 @@ def pytest_addoption(parser):
                      help="meson build directory that holds src/cli/tartlet")
     parser.addoption("--tsan-dir", default=str(ROOT / "build/tsan"),
                      help="the same, built with ThreadSanitizer (test_threads.py)")
+    parser.addoption("--qemu10", action="store_true",
+                     help="under QEMU 10 (tools/qemu10) instead of the machine's own")
+    parser.addoption("--net-attach", help="what every `tartlet run` gets as --net-attach")
     parser.addoption("--soak", action="store_true", help="the long runs, too")
 
 
@@ -52,7 +56,17 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(scope="session")
+def qemu10():
+    """The folder with QEMU 10's program; fetched where missing."""
+    done = subprocess.run([ROOT / "tools/qemu10"], check=True, text=True, stdout=subprocess.PIPE)
+    return pathlib.Path(done.stdout.strip())
+
+
+@pytest.fixture(scope="session")
 def program(request):
+    Tartlet.net_attach = request.config.getoption("--net-attach")
+    if request.config.getoption("--qemu10"):
+        Tartlet.path = f"{request.getfixturevalue('qemu10')}:{os.environ['PATH']}"
     path = os.environ.get("TARTLET_BIN") or f"{request.config.getoption('--build-dir')}/src/cli/tartlet"
     assert os.access(path, os.X_OK), f"{path} is not a program: build first, or set TARTLET_BIN"
     return str(pathlib.Path(path).resolve())

@@ -132,8 +132,7 @@ void *guest_memory_find_user(const struct guest_memory *memory, uint64_t address
 		uint8_t *bytes = region->map.bytes + offset;
 
 		/* The region itself may be mapped at an odd offset of its file. */
-		if (size <= region->map.size - offset &&
-		    ((uintptr_t)bytes & (alignment - 1)) == 0)
+		if (size <= region->map.size - offset && ((uintptr_t)bytes & (alignment - 1)) == 0)
 			return bytes;
 	}
 	return NULL;

@@ -93,8 +93,8 @@ bool vhost_message_parse_header(const uint8_t bytes[VHOST_MESSAGE_HEADER_SIZE],
 	return true;
 }
 
-bool vhost_message_parse_reply(const uint8_t bytes[VHOST_MESSAGE_HEADER_SIZE], uint32_t *ret_request,
-			       uint32_t *ret_payload_size)
+bool vhost_message_parse_reply(const uint8_t bytes[VHOST_MESSAGE_HEADER_SIZE],
+			       uint32_t *ret_request, uint32_t *ret_payload_size)
 {
 	struct reader reader = reader_of(bytes, VHOST_MESSAGE_HEADER_SIZE);
 	struct vhost_message_header header;

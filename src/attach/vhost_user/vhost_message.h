@@ -55,7 +55,7 @@ enum vhost_request {
 #define VHOST_REQUEST_ENUM(number, name, payload, fds_least, fds_most) VHOST_##name = (number),
 	VHOST_REQUESTS(VHOST_REQUEST_ENUM)
 #undef VHOST_REQUEST_ENUM
-		VHOST_REQUEST_LIMIT = 21, /* above the highest */
+	VHOST_REQUEST_LIMIT = 21, /* above the highest */
 };
 
 struct vhost_region {
@@ -125,5 +125,5 @@ void vhost_message_build_u64(struct writer *writer, enum vhost_request request, 
 void vhost_message_build_state(struct writer *writer, enum vhost_request request,
 			       const struct vhost_vring_state *state);
 /* Of an answer: false where it is none. */
-bool vhost_message_parse_reply(const uint8_t bytes[VHOST_MESSAGE_HEADER_SIZE], uint32_t *ret_request,
-			       uint32_t *ret_payload_size) MUST_USE;
+bool vhost_message_parse_reply(const uint8_t bytes[VHOST_MESSAGE_HEADER_SIZE],
+			       uint32_t *ret_request, uint32_t *ret_payload_size) MUST_USE;

@@ -25,8 +25,8 @@
 #define HEADER_SIZE_LEGACY 10
 
 /* Frames and bytes of one turn, and how often the guest gets its buffers back in between. */
-#define TURN_FRAMES 256
-#define TURN_BYTES  ((uint64_t)4 << 20)
+#define TURN_FRAMES  256
+#define TURN_BYTES   ((uint64_t)4 << 20)
 #define PUBLISH_EACH 32
 
 /* Two super-frames: less than that is not worth a source's while, unless the guest's whole ring is

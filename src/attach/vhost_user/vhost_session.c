@@ -29,7 +29,8 @@ bool vhost_session_runs(const struct vhost_session *session, unsigned index)
 {
 	const struct vhost_ring *ring = &session->rings[index];
 
-	return !session->over && ring->started && is_enabled(session, ring) && virtqueue_is_mapped(&ring->queue);
+	return !session->over && ring->started && is_enabled(session, ring) &&
+	       virtqueue_is_mapped(&ring->queue);
 }
 
 /* --- rings ---------------------------------------------------------------------------------- */
@@ -320,8 +321,8 @@ static bool is_safe_to_write(int fd)
 
 static int on_set_vring_call(struct handling *handling)
 {
-	struct vhost_ring *ring = find_ring(handling->session,
-					    handling->message->vring_fd.index, handling->err);
+	struct vhost_ring *ring =
+		find_ring(handling->session, handling->message->vring_fd.index, handling->err);
 
 	if (!ring)
 		return -EPROTO;

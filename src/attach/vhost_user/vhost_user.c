@@ -151,9 +151,8 @@ static void vhost_user_handle(struct vhost_user *vhost)
 	if (!vhost_message_parse(&vhost->parsed, vhost->payload, vhost->fd_count, &message)) {
 		const char *name = vhost_message_name(vhost->parsed.request);
 
-		error_set(&err, "%s (%u) of %u bytes with %zu descriptors",
-			  name ? name : "unknown", vhost->parsed.request,
-			  vhost->parsed.payload_size, vhost->fd_count);
+		error_set(&err, "%s (%u) of %u bytes with %zu descriptors", name ? name : "unknown",
+			  vhost->parsed.request, vhost->parsed.payload_size, vhost->fd_count);
 		vhost_user_fail_because(vhost, &err);
 		return;
 	}

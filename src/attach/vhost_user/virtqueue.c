@@ -79,9 +79,9 @@ static uint16_t slot_of(const struct virtqueue *queue, uint16_t index)
 bool virtqueue_map(struct virtqueue *queue, const struct guest_memory *memory,
 		   const struct vhost_vring_address *address)
 {
-	uint8_t *descriptors =
-		guest_memory_find_user(memory, address->descriptors,
-				       (uint64_t)queue->size * DESCRIPTOR_SIZE, DESCRIPTOR_ALIGNMENT);
+	uint8_t *descriptors = guest_memory_find_user(memory, address->descriptors,
+						      (uint64_t)queue->size * DESCRIPTOR_SIZE,
+						      DESCRIPTOR_ALIGNMENT);
 	uint8_t *available = guest_memory_find_user(
 		memory, address->available, available_ring_size(queue->size), AVAILABLE_ALIGNMENT);
 	uint8_t *used = guest_memory_find_user(memory, address->used, used_ring_size(queue->size),
@@ -257,8 +257,8 @@ bool virtqueue_publish(struct virtqueue *queue)
 		return !(load_u16(queue->available + RING_FLAGS) & AVAILABLE_NO_INTERRUPT);
 	uint16_t event = load_u16(queue->available + RING_ENTRIES +
 				  (size_t)queue->size * AVAILABLE_ENTRY_SIZE);
-	bool wanted = !queue->was_signalled ||
-		      event_passed(event, queue->next_used, queue->signalled);
+	bool wanted =
+		!queue->was_signalled || event_passed(event, queue->next_used, queue->signalled);
 	queue->signalled = queue->next_used;
 	queue->was_signalled = true;
 	return wanted;
@@ -275,8 +275,7 @@ void virtqueue_silence(struct virtqueue *queue)
 bool virtqueue_listen(struct virtqueue *queue)
 {
 	if (queue->event_index)
-		store_u16(queue,
-			  queue->used + RING_ENTRIES + (size_t)queue->size * USED_ENTRY_SIZE,
+		store_u16(queue, queue->used + RING_ENTRIES + (size_t)queue->size * USED_ENTRY_SIZE,
 			  queue->next_available);
 	else
 		store_u16(queue, queue->used + RING_FLAGS, 0);

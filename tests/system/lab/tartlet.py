@@ -31,6 +31,9 @@ class Tartlet:
     """tartlet with a TARTLET_HOME of its own, run in a namespace as root or as PERSON. `wrapper` is
     what runs it, still as root (lab/tun.py)."""
 
+    net_attach = None  # conftest.py: what --net-attach says
+    path = os.environ["PATH"]
+
     def __init__(self, program, namespace, home, runtime, person=None):
         self.program = program
         self.namespace = namespace
@@ -38,7 +41,7 @@ class Tartlet:
         self.person = person
         self.environment = os.environ | {
             "TARTLET_HOME": str(home), "XDG_RUNTIME_DIR": str(runtime), "LC_ALL": "C.UTF-8",
-            "HOME": str(person.home if person else home),
+            "PATH": self.path, "HOME": str(person.home if person else home),
         }
         self.running = []
         self.wrapper = []
@@ -68,6 +71,8 @@ class Tartlet:
 
     def run(self, name, *options, expose=EXPOSE):
         """Starts the VM and waits until the facts are printed, not until the guest is up."""
+        if self.net_attach and "--net-attach" not in options:
+            options += ("--net-attach", self.net_attach)
         running = RunningVm(self, name, options, expose)
         self.running.append(running)
         running.wait_started()

@@ -213,13 +213,20 @@ static void user_addresses(void **state)
 		size_t alignment;
 		bool good;
 	} cases[] = {
-		{ 0x700000, 0x1000, 16, true },	     { 0x700000, 0x1001, 16, false },
-		{ 0x700008, 16, 16, false },	     { 0x700008, 16, 8, true },
-		{ 0x700fff, 1, 1, true },	     { 0x700ffe, 4, 2, false },
-		{ 0x6ffff0, 0x20, 16, false },	     { 0x702000, 1, 1, false },
-		{ UINT64_MAX - 15, 16, 16, false },  { 0x700010, UINT64_MAX, 16, false },
-		{ UINT64_MAX - 15, 4096, 16, false }, { 0x900010, 16, 16, false },
-		{ 0xa00000, 16, 16, false },	     { 0xa00001, 1, 1, true },
+		{ 0x700000, 0x1000, 16, true },
+		{ 0x700000, 0x1001, 16, false },
+		{ 0x700008, 16, 16, false },
+		{ 0x700008, 16, 8, true },
+		{ 0x700fff, 1, 1, true },
+		{ 0x700ffe, 4, 2, false },
+		{ 0x6ffff0, 0x20, 16, false },
+		{ 0x702000, 1, 1, false },
+		{ UINT64_MAX - 15, 16, 16, false },
+		{ 0x700010, UINT64_MAX, 16, false },
+		{ UINT64_MAX - 15, 4096, 16, false },
+		{ 0x900010, 16, 16, false },
+		{ 0xa00000, 16, 16, false },
+		{ 0xa00001, 1, 1, true },
 		{ 0, 0, 1, false },
 	};
 	struct guest_memory memory = {};
@@ -300,8 +307,8 @@ static void logs_that_are_refused(void **state)
 		uint64_t offset;
 		uint64_t size;
 	} cases[] = {
-		{ 0, 0 },	    { 0, PAGE + 1 },	   { PAGE, 1 }, { 1, UINT64_MAX },
-		{ UINT64_MAX, 1 }, { UINT64_MAX - 7, 16 },
+		{ 0, 0 },	   { 0, PAGE + 1 },   { PAGE, 1 },
+		{ 1, UINT64_MAX }, { UINT64_MAX, 1 }, { UINT64_MAX - 7, 16 },
 	};
 	struct dirty_log log = {};
 	struct error err = {};
@@ -311,9 +318,9 @@ static void logs_that_are_refused(void **state)
 	(void)state;
 	assert_int_equal(dirty_log_open(&log, fd, 0, 8, false, &err), 0);
 	for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
-		assert_int_equal(dirty_log_open(&log, fd, cases[i].offset, cases[i].size, false,
-						&err),
-				 -EINVAL);
+		assert_int_equal(
+			dirty_log_open(&log, fd, cases[i].offset, cases[i].size, false, &err),
+			-EINVAL);
 	assert_int_equal(dirty_log_open(&log, unsealed_fd, 0, 8, false, &err), -EPERM);
 	assert_true(dirty_log_mark(&log, 0, 1)); /* the old one is still there */
 	assert_int_equal(dirty_log_open(&log, unsealed_fd, 0, 8, true, &err), 0);

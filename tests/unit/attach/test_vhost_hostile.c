@@ -100,8 +100,9 @@ static bool send_raw(uint32_t request, uint32_t flags, uint32_t claimed, size_t 
 /* Before anything was negotiated and while frames pass: whatever it is, no more than the port. */
 static void every_request_with_every_size(void **state)
 {
-	static const uint32_t sizes[] = { 0,  1,  4,  7,  8,   9,   12,  16,   24,	     39,
-					  40, 41, 72, 96, 263, 264, 265, 8192, UINT32_MAX, 0x80000008 };
+	static const uint32_t sizes[] = { 0,   1,   4,	 7,    8,	   9,	      12,
+					  16,  24,  39,	 40,   41,	   72,	      96,
+					  263, 264, 265, 8192, UINT32_MAX, 0x80000008 };
 
 	(void)state;
 	for (uint32_t request = 0; request < REQUESTS; request++) {
@@ -145,8 +146,9 @@ static void every_request_with_every_number_of_descriptors(void **state)
 /* Descriptors beside each byte of one message: no more are kept than one message may have. */
 static void descriptors_beside_every_byte(void **state)
 {
-	uint8_t bytes[VHOST_MESSAGE_HEADER_SIZE + 8] = { VHOST_SET_VRING_KICK, 0, 0, 0, 1, 0,
-							 0,			   0, 8 };
+	uint8_t bytes[VHOST_MESSAGE_HEADER_SIZE + 8] = {
+		VHOST_SET_VRING_KICK, 0, 0, 0, 1, 0, 0, 0, 8
+	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bytes); i++) {
@@ -162,7 +164,8 @@ static void header_only(void **state)
 	(void)state;
 	assert_true(send_raw(VHOST_SET_MEM_TABLE, 1, 264, 0, 8));
 	run();
-	assert_int_equal(scene->closed, 0); /* the rest may come; teardown looks at the descriptors */
+	assert_int_equal(scene->closed,
+			 0); /* the rest may come; teardown looks at the descriptors */
 }
 
 /* --- orders --------------------------------------------------------------------------------- */
@@ -224,8 +227,8 @@ static void features_of_a_running_ring(void **state)
 {
 	(void)state;
 	start();
-	assert_true(vhost_front_end_set_u64(&end, VHOST_SET_FEATURES,
-					    FEATURES & ~VIRTIO_F_EVENT_IDX));
+	assert_true(
+		vhost_front_end_set_u64(&end, VHOST_SET_FEATURES, FEATURES & ~VIRTIO_F_EVENT_IDX));
 	expect_gone();
 }
 
@@ -243,10 +246,8 @@ static void everything_twice(void **state)
 	(void)state;
 	start();
 	for (uint8_t i = 0; i < 2; i++) {
-		assert_true(
-			vhost_front_end_set_fd(&end, VHOST_SET_VRING_KICK, i, end.kick_fds[i]));
-		assert_true(
-			vhost_front_end_set_fd(&end, VHOST_SET_VRING_CALL, i, end.call_fds[i]));
+		assert_true(vhost_front_end_set_fd(&end, VHOST_SET_VRING_KICK, i, end.kick_fds[i]));
+		assert_true(vhost_front_end_set_fd(&end, VHOST_SET_VRING_CALL, i, end.call_fds[i]));
 		assert_true(vhost_front_end_set_fd(&end, VHOST_SET_VRING_ERR, i, end.call_fds[i]));
 		assert_true(vhost_front_end_set_rings(&end, i, 0));
 	}
@@ -307,8 +308,8 @@ static void values_that_are_refused(void **state)
 	for (unsigned bit = 0; bit < 64; bit++) {
 		if (!(VHOST_FEATURES & VHOST_BIT(bit))) {
 			begin(true, false);
-			assert_true(vhost_front_end_set_u64(&end, VHOST_SET_FEATURES,
-							    VHOST_BIT(bit)));
+			assert_true(
+				vhost_front_end_set_u64(&end, VHOST_SET_FEATURES, VHOST_BIT(bit)));
 			expect_gone();
 			finish();
 		}
@@ -471,7 +472,8 @@ static void call_that_is_no_eventfd(void **state)
 		if (kind == 0)
 			assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
 		else
-			assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+			assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds),
+					 0);
 		assert_true(vhost_front_end_set_fd(&end, VHOST_SET_VRING_CALL, 1,
 						   kind == 2 ? end.guest.memory_fd : fds[1]));
 		expect_gone();
@@ -548,11 +550,16 @@ static void broken_transmit_rings(void **state)
 		uint16_t next;
 		uint16_t head;
 	} cases[] = {
-		{ 0, 100, VHOST_NEXT, 0, 0 },	       { 0, 100, VHOST_NEXT, 9999, 0 },
-		{ UINT64_MAX - 10, 100, 0, 0, 0 },     { VHOST_GUEST_HALF, 1, 0, 0, 0 },
-		{ VHOST_GUEST_SIZE * 4, 0, 0, 0, 0 },  { 0, 100, VHOST_WRITE, 0, 0 },
-		{ 0, 15, VHOST_INDIRECT, 0, 0 },       { 0, UINT32_MAX, 0, 0, 0 },
-		{ 0, UINT32_MAX, VHOST_INDIRECT, 0, 0 }, { 0, 100, 0, 0, QUEUE_SIZE },
+		{ 0, 100, VHOST_NEXT, 0, 0 },
+		{ 0, 100, VHOST_NEXT, 9999, 0 },
+		{ UINT64_MAX - 10, 100, 0, 0, 0 },
+		{ VHOST_GUEST_HALF, 1, 0, 0, 0 },
+		{ VHOST_GUEST_SIZE * 4, 0, 0, 0, 0 },
+		{ 0, 100, VHOST_WRITE, 0, 0 },
+		{ 0, 15, VHOST_INDIRECT, 0, 0 },
+		{ 0, UINT32_MAX, 0, 0, 0 },
+		{ 0, UINT32_MAX, VHOST_INDIRECT, 0, 0 },
+		{ 0, 100, 0, 0, QUEUE_SIZE },
 		{ 0, 100, 0, 0, 65535 },
 	};
 

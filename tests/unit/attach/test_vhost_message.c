@@ -21,8 +21,7 @@ static const struct sample samples[] = {
 	{ { .request = VHOST_SET_FEATURES, .u64 = 0x123456789abcdef0 }, 0, 8 },
 	{ { .request = VHOST_SET_OWNER }, 0, 0 },
 	{ { .request = VHOST_RESET_OWNER }, 0, 0 },
-	{ { .request = VHOST_SET_MEM_TABLE,
-	    .memory = { 1, { { 0, 4096, 0x7f0000000000, 0 } } } },
+	{ { .request = VHOST_SET_MEM_TABLE, .memory = { 1, { { 0, 4096, 0x7f0000000000, 0 } } } },
 	  1,
 	  40 },
 	{ { .request = VHOST_SET_MEM_TABLE,
@@ -121,8 +120,8 @@ static void unknown_requests(void **state)
 		struct vhost_message_header header = { .request = request };
 		bool known = vhost_message_name(request) != NULL;
 
-		assert_int_equal(known, (request >= 1 && request <= 16) || request == 18 ||
-						request == 20);
+		assert_int_equal(known,
+				 (request >= 1 && request <= 16) || request == 18 || request == 20);
 		for (uint32_t size = 0; size <= 40 && !known; size++) {
 			header.payload_size = size;
 			assert_false(vhost_message_parse(&header, payload, 0, &message));
@@ -143,9 +142,10 @@ static void headers(void **state)
 		uint32_t size;
 		bool good;
 	} cases[] = {
-		{ 1, 0, true },	   { 9, 264, true }, { 0, 0, false },	      { 2, 0, false },
-		{ 3, 0, false },   { 5, 0, false },  { 1, 265, false },	      { 1, UINT32_MAX, false },
-		{ 0xf1, 0, true }, { 4, 0, false },  { 1, 0x80000000, false },
+		{ 1, 0, true },	   { 9, 264, true },	     { 0, 0, false },
+		{ 2, 0, false },   { 3, 0, false },	     { 5, 0, false },
+		{ 1, 265, false }, { 1, UINT32_MAX, false }, { 0xf1, 0, true },
+		{ 4, 0, false },   { 1, 0x80000000, false },
 	};
 
 	(void)state;
@@ -213,12 +213,9 @@ static void replies(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(back_and_forth),
-		cmocka_unit_test(wrong_sizes_and_descriptors),
-		cmocka_unit_test(unknown_requests),
-		cmocka_unit_test(headers),
-		cmocka_unit_test(vring_bits),
-		cmocka_unit_test(replies),
+		cmocka_unit_test(back_and_forth),   cmocka_unit_test(wrong_sizes_and_descriptors),
+		cmocka_unit_test(unknown_requests), cmocka_unit_test(headers),
+		cmocka_unit_test(vring_bits),	    cmocka_unit_test(replies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -360,7 +360,8 @@ static void indirect_frames(void **state)
 {
 	uint8_t bytes[HEADER + 500] = {};
 	uint8_t *table = end.guest.bytes + VHOST_GUEST_BUFFERS;
-	size_t at = VHOST_GUEST_HALF - 100; /* over both regions, which do not touch for the guest */
+	size_t at =
+		VHOST_GUEST_HALF - 100; /* over both regions, which do not touch for the guest */
 
 	(void)state;
 	start(FEATURES);
@@ -395,7 +396,7 @@ static void frames_that_are_dropped(void **state)
 		/* csum_start and csum_offset beyond the packet (CVE-2024-11614) */
 		{ { 1, 0, 0, 0, 0, 0, 0xff, 0xff, 16, 0 }, 112, DROP_BAD_OFFLOAD },
 		{ { 1, 0, 0, 0, 0, 0, 34, 0, 0xff, 0xff }, 112, DROP_BAD_OFFLOAD },
-		{ { 1, 0, 0, 0, 0, 0, 34, 0, 16, 0 }, 112, DROP_BAD_OFFLOAD }, /* no TCP */
+		{ { 1, 0, 0, 0, 0, 0, 34, 0, 16, 0 }, 112, DROP_BAD_OFFLOAD },	/* no TCP */
 		{ { 1, 1, 54, 0, 0, 0, 34, 0, 16, 0 }, 112, DROP_BAD_OFFLOAD }, /* gso_size 0 */
 		{ { 1, 1, 54, 0, 0xb4, 5, 34, 0, 16, 0 }, 112, DROP_BAD_OFFLOAD },
 		{ { 0, 3, 0, 0, 0xb4, 5, 0, 0, 0, 0 }, 112, DROP_BAD_OFFLOAD }, /* UFO */
@@ -533,9 +534,11 @@ static void legacy_header(void **state)
 static void push_super_frame(size_t payload_size, const uint8_t *payload)
 {
 	static const uint8_t headers[54] = {
-		2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, /* Ethernet */
-		0x45, 0, 0, 0, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, /* IPv4 */
-		0, 80, 0x10, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 1, 0, 0, 0, 0, 0,
+		2,    0,  0,	0, 0, 1, 2,    0, 0,  0, 0, 2, 8,    0, /* Ethernet */
+		0x45, 0,  0,	0, 0, 1, 0x40, 0, 64, 6, 0, 0, 10,   0,
+		0,    1,  10,	0, 0, 2, /* IPv4 */
+		0,    80, 0x10, 0, 0, 0, 0,    1, 0,  0, 0, 1, 0x50, 0x18,
+		1,    0,  0,	0, 0, 0,
 	};
 	static uint8_t bytes[FRAME_MAX_SIZE];
 	size_t total = 40 + payload_size;
@@ -873,8 +876,7 @@ static void stop_and_start_again(void **state)
 	for (uint8_t i = 0; i < 2; i++) {
 		assert_true(vhost_front_end_set_state(&end, VHOST_SET_VRING_BASE, i, 2 - i));
 		assert_true(vhost_front_end_set_rings(&end, i, 0));
-		assert_true(
-			vhost_front_end_set_fd(&end, VHOST_SET_VRING_KICK, i, end.kick_fds[i]));
+		assert_true(vhost_front_end_set_fd(&end, VHOST_SET_VRING_KICK, i, end.kick_fds[i]));
 	}
 	run();
 	assert_int_equal(scene->closed, 0);

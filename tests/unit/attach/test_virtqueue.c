@@ -174,8 +174,8 @@ BROKEN(indirect_overflows, describe(0, UINT64_MAX - 15, 32, VHOST_INDIRECT, 0);
        vhost_guest_offer(scene.driver, 0))
 BROKEN(indirect_and_next, describe(0, place(0), 16, VHOST_INDIRECT | VHOST_NEXT, 1);
        vhost_guest_offer(scene.driver, 0))
-BROKEN(not_negotiated, scene.queue.indirect = false;
-       describe(0, place(0), 16, VHOST_INDIRECT, 0); vhost_guest_offer(scene.driver, 0))
+BROKEN(not_negotiated, scene.queue.indirect = false; describe(0, place(0), 16, VHOST_INDIRECT, 0);
+       vhost_guest_offer(scene.driver, 0))
 
 static uint8_t *table_at(size_t offset)
 {

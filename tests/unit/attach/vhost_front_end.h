@@ -107,8 +107,7 @@ static inline bool vhost_front_end_set_state(const struct vhost_front_end *end,
 static inline bool vhost_front_end_set_fd(const struct vhost_front_end *end,
 					  enum vhost_request request, uint8_t index, int fd)
 {
-	const struct vhost_message message = { .request = request,
-					       .vring_fd = { index, fd >= 0 } };
+	const struct vhost_message message = { .request = request, .vring_fd = { index, fd >= 0 } };
 
 	return vhost_front_end_send(end, &message, &fd, fd >= 0 ? 1 : 0);
 }
@@ -143,8 +142,8 @@ static inline void vhost_front_end_start(const struct vhost_front_end *end, uint
 							  protocol_features));
 	vhost_guest_check(vhost_front_end_send(end, &owner, NULL, 0));
 	for (uint8_t i = 0; i < 2; i++)
-		vhost_guest_check(vhost_front_end_set_fd(end, VHOST_SET_VRING_CALL, i,
-							 end->call_fds[i]));
+		vhost_guest_check(
+			vhost_front_end_set_fd(end, VHOST_SET_VRING_CALL, i, end->call_fds[i]));
 	vhost_guest_check(vhost_front_end_set_u64(end, VHOST_SET_FEATURES, features));
 	vhost_guest_check(vhost_front_end_set_memory(end));
 	for (uint8_t i = 0; i < 2; i++) {
@@ -153,11 +152,11 @@ static inline void vhost_front_end_start(const struct vhost_front_end *end, uint
 		vhost_guest_check(vhost_front_end_set_state(end, VHOST_SET_VRING_NUM, i, size));
 		vhost_guest_check(vhost_front_end_set_state(end, VHOST_SET_VRING_BASE, i, 0));
 		vhost_guest_check(vhost_front_end_set_rings(end, i, 0));
-		vhost_guest_check(vhost_front_end_set_fd(end, VHOST_SET_VRING_KICK, i,
-							 end->kick_fds[i]));
+		vhost_guest_check(
+			vhost_front_end_set_fd(end, VHOST_SET_VRING_KICK, i, end->kick_fds[i]));
 		if (features & VHOST_USER_F_PROTOCOL_FEATURES)
-			vhost_guest_check(vhost_front_end_set_state(end, VHOST_SET_VRING_ENABLE, i,
-								    1));
+			vhost_guest_check(
+				vhost_front_end_set_state(end, VHOST_SET_VRING_ENABLE, i, 1));
 	}
 }
 
