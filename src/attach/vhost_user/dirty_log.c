@@ -32,7 +32,7 @@ bool dirty_log_mark(struct dirty_log *log, uint64_t address, uint64_t size)
 		if (page / 8 >= log->map.size)
 			return false;
 		/* The front end takes bits out at the same time. */
-		(void)__atomic_fetch_or(&log->map.bytes[page / 8], (uint8_t)(1u << (page % 8)),
+		(void)__atomic_fetch_or(&log->map.bytes[page / 8], (uint8_t)(1U << (page % 8)),
 					__ATOMIC_RELAXED);
 	}
 	return true;

@@ -131,33 +131,38 @@ static inline bool vhost_front_end_set_rings(const struct vhost_front_end *end, 
 	return vhost_front_end_send(end, &message, NULL, 0);
 }
 
-/* Everything up to traffic, in QEMU's order; the loop runs later. */
+/* Everything up to traffic, in QEMU's order; the loop runs later. False where a message did not leave
+ * (the other end is gone, or its socket full). */
+static inline bool vhost_front_end_try_start(const struct vhost_front_end *end, uint64_t features,
+					     uint64_t protocol_features)
+{
+	const struct vhost_message owner = { .request = VHOST_SET_OWNER };
+	bool protocol = (features & VHOST_USER_F_PROTOCOL_FEATURES) != 0;
+	bool ok = true;
+
+	if (protocol)
+		ok = vhost_front_end_set_u64(end, VHOST_SET_PROTOCOL_FEATURES, protocol_features);
+	ok = ok && vhost_front_end_send(end, &owner, NULL, 0);
+	for (uint8_t i = 0; i < 2; i++)
+		ok = ok && vhost_front_end_set_fd(end, VHOST_SET_VRING_CALL, i, end->call_fds[i]);
+	ok = ok && vhost_front_end_set_u64(end, VHOST_SET_FEATURES, features) &&
+	     vhost_front_end_set_memory(end);
+	for (uint8_t i = 0; i < 2 && ok; i++) {
+		uint32_t size = end->guest.queues[i].size;
+
+		ok = vhost_front_end_set_state(end, VHOST_SET_VRING_NUM, i, size) &&
+		     vhost_front_end_set_state(end, VHOST_SET_VRING_BASE, i, 0) &&
+		     vhost_front_end_set_rings(end, i, 0) &&
+		     vhost_front_end_set_fd(end, VHOST_SET_VRING_KICK, i, end->kick_fds[i]) &&
+		     (!protocol || vhost_front_end_set_state(end, VHOST_SET_VRING_ENABLE, i, 1));
+	}
+	return ok;
+}
+
 static inline void vhost_front_end_start(const struct vhost_front_end *end, uint64_t features,
 					 uint64_t protocol_features)
 {
-	const struct vhost_message owner = { .request = VHOST_SET_OWNER };
-
-	if (features & VHOST_USER_F_PROTOCOL_FEATURES)
-		vhost_guest_check(vhost_front_end_set_u64(end, VHOST_SET_PROTOCOL_FEATURES,
-							  protocol_features));
-	vhost_guest_check(vhost_front_end_send(end, &owner, NULL, 0));
-	for (uint8_t i = 0; i < 2; i++)
-		vhost_guest_check(
-			vhost_front_end_set_fd(end, VHOST_SET_VRING_CALL, i, end->call_fds[i]));
-	vhost_guest_check(vhost_front_end_set_u64(end, VHOST_SET_FEATURES, features));
-	vhost_guest_check(vhost_front_end_set_memory(end));
-	for (uint8_t i = 0; i < 2; i++) {
-		uint32_t size = end->guest.queues[i].size;
-
-		vhost_guest_check(vhost_front_end_set_state(end, VHOST_SET_VRING_NUM, i, size));
-		vhost_guest_check(vhost_front_end_set_state(end, VHOST_SET_VRING_BASE, i, 0));
-		vhost_guest_check(vhost_front_end_set_rings(end, i, 0));
-		vhost_guest_check(
-			vhost_front_end_set_fd(end, VHOST_SET_VRING_KICK, i, end->kick_fds[i]));
-		if (features & VHOST_USER_F_PROTOCOL_FEATURES)
-			vhost_guest_check(
-				vhost_front_end_set_state(end, VHOST_SET_VRING_ENABLE, i, 1));
-	}
+	vhost_guest_check(vhost_front_end_try_start(end, features, protocol_features));
 }
 
 static inline void vhost_front_end_kick(const struct vhost_front_end *end, unsigned index)
