@@ -80,6 +80,7 @@ static void enter_time_wait(struct tcp_flow *flow)
 	list_append(&table->time_wait, &flow->age_node);
 	tcp_flow_give_budget(flow);
 	list_remove(&flow->wait_node);
+	list_remove(&flow->delay_node);
 	tcp_timer_stop(flow);
 	tcp_timer_idle_in(flow, TCP_TIME_WAIT_NS);
 }
@@ -108,6 +109,7 @@ void tcp_end_port_gone(struct tcp_flow *flow)
 	flow->phase = TCP_PHASE_ORPHAN;
 	flow->send_wanted = false;
 	flow->ack_owed = false;
+	list_remove(&flow->delay_node);
 	flow->port_gone = false;
 	list_remove(&flow->wait_node);
 	tcp_backlog_clear(&flow->backlog, &flow->table->pool);

@@ -134,6 +134,7 @@ struct tcp_flow *tcp_flow_new(struct tcp_table *table, uint32_t port)
 	host_socket_init(&flow->socket, tcp_host_ready);
 	list_init(&flow->work_node);
 	list_init(&flow->wait_node);
+	list_init(&flow->delay_node);
 	list_init(&flow->age_node);
 	list_init(&flow->port_node);
 	tcp_timer_init(flow);
@@ -184,6 +185,7 @@ void tcp_flow_free(struct tcp_flow *flow)
 	timer_clear(timers, &flow->idle);
 	list_remove(&flow->work_node);
 	list_remove(&flow->wait_node);
+	list_remove(&flow->delay_node);
 	list_remove(&flow->age_node);
 	tcp_buffer_clear(&flow->buffer, &table->pool);
 	tcp_backlog_clear(&flow->backlog, &table->pool);

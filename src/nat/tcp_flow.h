@@ -67,6 +67,7 @@ struct tcp_flow {
 	struct host_socket socket;
 	struct list work_node;	 /* table->work */
 	struct list wait_node;	 /* table->parked or table->starved */
+	struct list delay_node;	 /* table->delayed */
 	struct list age_node;	 /* table->time_wait */
 	struct list port_node;	 /* half open: the list of its port */
 	struct timer retransmit; /* also probes of a closed window */
@@ -82,7 +83,8 @@ struct tcp_flow {
 	bool hung_up;	   /* an end or an error was announced: stays readable until it is read */
 	bool writable;	   /* false after -EAGAIN, until EPOLLOUT */
 	bool send_wanted;  /* work: try to send data */
-	bool ack_owed;	   /* work: acknowledge */
+	bool ack_owed;	   /* work: acknowledge; or it waits in table->delayed */
+	bool ping_pong;	   /* the host answers soon what the guest says (tcp_delay.c) */
 	bool port_gone;	   /* work: end the flow */
 	bool own_service;  /* the far end is the gateway's own (DNS) */
 	bool failed;	   /* the host socket is broken: what is left is sent, then RST */
@@ -99,6 +101,9 @@ struct tcp_flow {
 	uint32_t receive_edge;	       /* right edge of the widest window advertised */
 	uint32_t receive_acknowledged; /* the last acknowledgement sent */
 	uint32_t receive_capacity;     /* of the window */
+	uint32_t owed_segments;	       /* with bytes, since that one */
+	uint64_t heard_ns;	       /* when the last bytes came; 0 = none yet */
+	uint64_t delay_until_ns;
 	uint32_t fin_sequence;
 	struct tcp_buffer buffer;
 
@@ -154,6 +159,8 @@ struct tcp_table {
 	struct list work;
 	struct list parked;  /* the port towards the guest is full */
 	struct list starved; /* the pool has no block for them */
+	struct list delayed; /* acknowledgements, oldest first */
+	struct timer delay;
 	struct loop_deferred deferred;
 	struct siphash_key initial_key;
 	struct tcp_challenges *challenges; /* [port_capacity + 1] */

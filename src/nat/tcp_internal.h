@@ -8,6 +8,7 @@
  *     tcp_open.c      connections from guests and towards them
  *     tcp_input.c     segments from guests: what is acceptable, and what it means
  *     tcp_ack.c       acknowledgements, congestion
+ *     tcp_delay.c     acknowledgements that wait for an answer to travel with
  *     tcp_receive.c   bytes and FIN from the guest, on to the host
  *     tcp_host.c      events of host sockets
  *     tcp_output.c    segments towards guests: how one is made
@@ -88,6 +89,17 @@ enum tcp_ack_result tcp_ack_process(struct tcp_flow *flow, const struct tcp_head
 				    uint32_t segment_size);
 void tcp_ack_start(struct tcp_flow *flow);
 void tcp_ack_timed_out(struct tcp_flow *flow);
+
+/* tcp_delay.c */
+
+void tcp_delay_init(struct tcp_table *table);
+void tcp_delay_done(struct tcp_table *table);
+/* The end of a batch: acknowledges what is owed, or leaves it to the answer. */
+void tcp_delay_settle(struct tcp_flow *flow);
+/* Bytes came from the guest; bytes went to it; an acknowledgement went to it. */
+void tcp_delay_heard(struct tcp_flow *flow);
+void tcp_delay_answered(struct tcp_flow *flow);
+void tcp_delay_acknowledged(struct tcp_flow *flow);
 
 /* tcp_receive.c */
 

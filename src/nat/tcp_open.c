@@ -64,11 +64,11 @@ void tcp_open_take_syn(struct tcp_flow *flow, const struct tcp_header *header)
 	flow->window_acknowledgement = flow->send_initial;
 }
 
-/* Bytes may flow from the socket: called once it is connected. */
+/* Connected: it takes bytes. That it has some is announced, also where it had them before it was
+ * watched. */
 static void socket_is_open(struct tcp_flow *flow)
 {
 	flow->writable = true;
-	flow->readable = true; /* until it says that it is not */
 }
 
 /* The port that the guest answered by decides. A pair of sockets inside the process has nothing to

@@ -39,8 +39,10 @@ static void push_of_flow(struct tcp_flow *flow, uint8_t flags, uint32_t sequence
 		header.acknowledgement = offer.acknowledgement;
 		header.window = offer.field;
 		flow->receive_acknowledged = offer.acknowledgement;
-		flow->ack_owed = false;
+		tcp_delay_acknowledged(flow);
 	}
+	if (count > 0)
+		tcp_delay_answered(flow);
 	push(flow->table, &flow->remote, &flow->guest, &header, parts, count, in_place, flow->mss);
 }
 

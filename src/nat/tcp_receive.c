@@ -116,7 +116,11 @@ static bool take_fin(struct tcp_flow *flow)
 	flow->receive_next++;
 	/* What a confused guest sent from behind its FIN is nobody's. */
 	tcp_buffer_clear(&flow->buffer, &flow->table->pool);
-	tcp_output_ack(flow);
+	/* The host's own FIN often follows and carries it. */
+	if (flow->fin_sent)
+		tcp_output_ack(flow);
+	else
+		tcp_flow_owe_ack(flow);
 	return tcp_end_check(flow);
 }
 
@@ -182,6 +186,8 @@ bool tcp_receive_segment(struct tcp_flow *flow, const struct frame *frame,
 		sequence = flow->receive_next;
 	}
 	end = tcp_seq_min(end, edge);
+	if (size > 0)
+		tcp_delay_heard(flow);
 	had_gap = sequence != flow->receive_next || flow->buffer.range_count > 0;
 	if (tcp_seq_before(sequence, end) &&
 	    !take_bytes(flow, frame, sequence, offset, end - sequence))

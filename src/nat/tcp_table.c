@@ -51,8 +51,7 @@ static void run_work(struct loop_deferred *deferred)
 			continue;
 		}
 		flow->send_wanted = false;
-		if (flow->ack_owed)
-			tcp_output_ack(flow);
+		tcp_delay_settle(flow);
 	}
 }
 
@@ -74,6 +73,7 @@ int tcp_table_new(struct nat *nat, struct tcp_table **ret_table)
 	list_init(&table->work);
 	list_init(&table->parked);
 	list_init(&table->starved);
+	tcp_delay_init(table);
 	loop_deferred_init(&table->deferred, run_work);
 	nat->context.random->fill(nat->context.random, &table->initial_key,
 				  sizeof(table->initial_key));
@@ -93,7 +93,8 @@ int tcp_table_new(struct nat *nat, struct tcp_table **ret_table)
 				 config->port_capacity);
 	if (rc == 0) {
 		budget_keep_back(&table->half_open_budget);
-		rc = timers_reserve(timers, timers->capacity + TIMERS_PER_FLOW * table->capacity);
+		rc = timers_reserve(timers,
+				    timers->capacity + TIMERS_PER_FLOW * table->capacity + 1);
 	}
 	if (rc < 0) {
 		tcp_table_free(table);
@@ -111,6 +112,7 @@ struct tcp_table *tcp_table_free(struct tcp_table *table)
 		if (table->flows[i].phase != TCP_PHASE_FREE)
 			tcp_end_silent(&table->flows[i]);
 	loop_deferred_cancel(&table->deferred);
+	tcp_delay_done(table);
 	budget_done(&table->half_open_budget);
 	tcp_pool_done(&table->pool);
 	index_done(&table->index);
