@@ -48,6 +48,7 @@ SHOWN = [*SYSCTLS, "net.ipv4.tcp_congestion_control", "net.core.rmem_default", "
 
 # Servers of the server namespace, and of the guest where a row goes through a forward.
 PORTS = {"rr": 7100, "connect": 7200, "idle": 7300, "udp": 7400, "iperf3": 5201}
+RELAY_LOSS = 0.001
 FORWARD_PLUS = 1000  # what is forwarded is reached on the host at the port plus this
 
 
@@ -126,7 +127,8 @@ class Topology:
         self.relay.stop()
         for _ in range(2):
             counts = json.loads(self.relay.line(1))
-            if counts["dropped"] or counts["refused"]:
+            # A frame or two of the last connection's end do not matter.
+            if counts["dropped"] + counts["refused"] > counts["passed"] * RELAY_LOSS:
                 raise Failure(f"the path itself lost frames: {counts}")
 
     def scratch(self):
