@@ -70,7 +70,9 @@ class SystemCalls(Counter):
         return ["strace", "-c", "-f", "-o", out, *(word for pid in self.pids for word in ("-p", str(pid)))]
 
     def is_attached(self, tracer):
-        return tracer.complained().count("attached") >= len(self.pids)
+        # A helper of the start may end between being listed and being attached to.
+        text = tracer.complained()
+        return text.count(" attached") + text.count("No such process") >= len(self.pids)
 
     @staticmethod
     def read(text):
