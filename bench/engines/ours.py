@@ -7,10 +7,6 @@ import subprocess
 import topology
 from engines import engine
 
-# Which TCP back end the program uses instead of the one it would choose, for the bench alone. A build
-# that does not know the variable has no two back ends to compare.
-BACK_END_VARIABLE = "TARTLET_TCP_BACK_END"
-
 
 class Ours(engine.Engine):
     def __init__(self, name, build, back_end=None):
@@ -26,14 +22,7 @@ class Ours(engine.Engine):
                               stderr=subprocess.DEVNULL, text=True)
         if done.returncode != 0 or "--netns" not in done.stdout:
             return "this tartlet has no command netns"
-        if self.back_end and BACK_END_VARIABLE.encode() not in self._libraries():
-            return f"this tartlet does not know {BACK_END_VARIABLE}"
         return None
-
-    def _libraries(self):
-        """The bytes of the program and of the library that it may be linked to."""
-        parts = [self.program, *self.program.parent.parent.glob("network/libvmnet.so*")]
-        return b"".join(path.read_bytes() for path in parts if path.is_file())
 
     def version(self):
         return subprocess.run([self.program, "--version"], check=False, text=True,
@@ -43,10 +32,10 @@ class Ours(engine.Engine):
         home = place.home()
         environment = os.environ | {"TARTLET_HOME": str(home), "XDG_RUNTIME_DIR": str(home),
                                     "HOME": str(home)}
-        if self.back_end:
-            environment[BACK_END_VARIABLE] = self.back_end
         argv = [self.program, "netns", "--netns", place.guest.path, "--mtu", mtu,
                 "--net-vmnet-subnet", f"10.9.{place.index}.0/30"]
+        if self.back_end:
+            argv += ["--net-tcp-backlog", self.back_end]
         if forwards:
             argv += ["--net-vmnet-expose",
                      ",".join(f"{port + topology.FORWARD_PLUS}:{port}" for port in forwards)]

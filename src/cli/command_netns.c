@@ -67,14 +67,15 @@ static int start_network(struct netns_run *run, struct error *err)
 		.name = LOG_NAME,
 		.label = label,
 		.mac = run->mac,
-		.mtu = run->options->mtu,
 	};
 
 	snprintf(label, sizeof(label), "netns %d", (int)getpid());
 	(void)fd_raise_limit(); /* the library sizes its tables by what there is */
 	int r = run_network_create(&request, &run->network, err);
 	if (r == 0)
-		r = netns_guest_attach(run->guest, run->network.network, run->resident.tap_fd, err);
+		r = netns_guest_attach(run->guest, run->network.network,
+				       run->options->network.tcp_backlog, run->resident.tap_fd,
+				       err);
 	if (r == 0)
 		run->resident.tap_fd = -1;
 	return r;
@@ -82,7 +83,8 @@ static int start_network(struct netns_run *run, struct error *err)
 
 static int configure(struct netns_run *run, struct error *err)
 {
-	struct link_config config = { .mac = run->mac, .mtu = run->options->mtu };
+	struct link_config config = { .mac = run->mac,
+				      .mtu = network_options_mtu(&run->options->network) };
 	struct ip_addr server = { 0 };
 
 	if (!run->options->no_config) {

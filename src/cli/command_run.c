@@ -226,6 +226,7 @@ static int start(struct run *run, struct error *err)
 		.serial = run->options->serial,
 		.log_fd = run->log_fd,
 		.network = run->network.network,
+		.tcp_backlog = run->options->network.tcp_backlog,
 		.started = guest_started,
 		.context = run,
 	};

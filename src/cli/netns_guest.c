@@ -150,10 +150,14 @@ const sigset_t *netns_guest_signal_mask(const struct netns_guest *guest)
 	return &guest->signals.previous_mask;
 }
 
-int netns_guest_attach(struct netns_guest *guest, vmnet_network_ref network, int tap_fd,
-		       struct error *err)
+int netns_guest_attach(struct netns_guest *guest, vmnet_network_ref network,
+		       enum vmnet_tcp_backlog tcp_backlog, int tap_fd, struct error *err)
 {
-	const struct vmnet_port_options options = { .closed = port_closed, .context = guest };
+	const struct vmnet_port_options options = {
+		.closed = port_closed,
+		.context = guest,
+		.tcp_backlog = tcp_backlog,
+	};
 	struct vmnet_error vmnet_error = { .text = "" };
 	vmnet_port_t port;
 

@@ -22,8 +22,8 @@ int netns_guest_new(bool has_command, struct netns_guest **ret_guest, struct err
 const sigset_t *netns_guest_signal_mask(const struct netns_guest *guest);
 
 /* Hands the TAP to the network, which owns it on success. 0 or negative errno with a sentence. */
-int netns_guest_attach(struct netns_guest *guest, vmnet_network_ref network, int tap_fd,
-		       struct error *err) MUST_USE;
+int netns_guest_attach(struct netns_guest *guest, vmnet_network_ref network,
+		       enum vmnet_tcp_backlog tcp_backlog, int tap_fd, struct error *err) MUST_USE;
 
 /* A child of ours that nobody else waits for. 0 or negative errno with a sentence; then it is still
  * the caller's. */

@@ -5,14 +5,10 @@
 #include "cli/command.h"
 #include "netns/tap_device.h"
 
-#define MTU_LEAST	  576
-#define MTU_MOST	  65520
-#define MTU_DEFAULT	  1500
 #define INTERFACE_DEFAULT "eth0"
 
 enum {
 	KEY_NETNS = 256,
-	KEY_MTU,
 	KEY_IFNAME,
 	KEY_NO_CONFIG,
 };
@@ -24,10 +20,6 @@ static const struct argp_option options_table[] = {
 	  .arg = "PATH|PID",
 	  .doc = "connect this network namespace, by its path or by a process in it, and stay until "
 		 "a signal comes" },
-	{ .name = "mtu",
-	  .key = KEY_MTU,
-	  .arg = "BYTES",
-	  .doc = "size of an IP packet, 576 to 65520 (default 1500)" },
 	{ .name = "ifname",
 	  .key = KEY_IFNAME,
 	  .arg = "NAME",
@@ -51,10 +43,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		if (!argument[0])
 			argp_error(state, "--netns needs a path or the number of a process");
 		options->join = argument;
-		return 0;
-	case KEY_MTU:
-		options->mtu = (uint32_t)command_parse_number(state, "--mtu", argument, MTU_LEAST,
-							      MTU_MOST);
 		return 0;
 	case KEY_IFNAME:
 		if (tap_device_check_name(argument, &err) < 0)
@@ -101,7 +89,7 @@ void netns_options_parse(int argc, char **argv, struct netns_options *ret_option
 		       "  tartlet netns --netns /run/netns/blue --net-vmnet-expose 2222:22\n"
 		       "  tartlet netns --netns 4711",
 	};
-	struct netns_options options = { .mtu = MTU_DEFAULT, .interface = INTERFACE_DEFAULT };
+	struct netns_options options = { .interface = INTERFACE_DEFAULT };
 
 	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &options) != 0)
 		exit(COMMAND_USAGE);

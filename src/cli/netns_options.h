@@ -2,14 +2,12 @@
 /* The options of `tartlet netns`. */
 
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "base/compiler.h"
 #include "cli/network_options.h"
 
 struct netns_options {
 	struct network_options network;
-	uint32_t mtu;
 	const char *interface;
 	const char *join; /* a path or a process's number; NULL = new namespaces */
 	bool no_config;

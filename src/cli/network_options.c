@@ -3,7 +3,11 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "cli/command.h"
 #include "cli/subnet_spec.h"
+
+#define MTU_LEAST 576
+#define MTU_MOST  65520
 
 /* Away from those of the commands, which begin at 256. */
 enum {
@@ -11,6 +15,8 @@ enum {
 	KEY_SUBNET,
 	KEY_HOST_ACCESS,
 	KEY_PCAP,
+	KEY_MTU,
+	KEY_TCP_BACKLOG,
 };
 
 static const struct argp_option options_table[] = {
@@ -32,6 +38,15 @@ static const struct argp_option options_table[] = {
 	  .key = KEY_PCAP,
 	  .arg = "FILE",
 	  .doc = "write what passes the guest's port to FILE (pcapng)" },
+	{ .name = "mtu",
+	  .key = KEY_MTU,
+	  .arg = "BYTES",
+	  .doc = "size of an IP packet, 576 to 65520 (default 1500)" },
+	{ .name = "net-tcp-backlog",
+	  .key = KEY_TCP_BACKLOG,
+	  .arg = "auto|kept|peek",
+	  .doc = "where bytes wait until the guest has acknowledged them: in our memory (kept) or "
+		 "in the host's sockets (peek); for measuring, auto knows" },
 	{ 0 },
 };
 
@@ -45,6 +60,22 @@ static void parse_host_access(struct argp_state *state, const char *argument,
 	else
 		argp_error(state,
 			   "invalid value \"%s\" for --net-host-access: expected lan or loopback",
+			   argument);
+}
+
+static void parse_tcp_backlog(struct argp_state *state, const char *argument,
+			      struct network_options *options)
+{
+	if (strcmp(argument, "auto") == 0)
+		options->tcp_backlog = VMNET_TCP_BACKLOG_AUTO;
+	else if (strcmp(argument, "kept") == 0)
+		options->tcp_backlog = VMNET_TCP_BACKLOG_KEPT;
+	else if (strcmp(argument, "peek") == 0)
+		options->tcp_backlog = VMNET_TCP_BACKLOG_PEEK;
+	else
+		argp_error(state,
+			   "invalid value \"%s\" for --net-tcp-backlog: expected auto, kept or "
+			   "peek",
 			   argument);
 }
 
@@ -72,6 +103,13 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		if (!argument[0])
 			argp_error(state, "--net-pcap needs the name of a file");
 		options->capture_path = argument;
+		return 0;
+	case KEY_MTU:
+		options->mtu = (uint32_t)command_parse_number(state, "--mtu", argument, MTU_LEAST,
+							      MTU_MOST);
+		return 0;
+	case KEY_TCP_BACKLOG:
+		parse_tcp_backlog(state, argument, options);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

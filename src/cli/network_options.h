@@ -14,11 +14,19 @@ struct network_options {
 	struct ip_prefix subnet;
 	vmnet_host_access_t host_access;
 	const char *capture_path; /* NULL = none */
-	bool is_vmnet;		  /* an option was given that means this kind of network */
+	uint32_t mtu;		  /* 0 = the default */
+	enum vmnet_tcp_backlog tcp_backlog;
+	bool is_vmnet; /* an option was given that means this kind of network */
 };
 
 /* A child of a command's parser; its input is a struct network_options, all zero. Ends the program
  * with 64 on a usage error. */
 extern const struct argp network_options_argp;
+
+/* The MTU that the guest's interface is to have. */
+static inline uint32_t network_options_mtu(const struct network_options *options)
+{
+	return options->mtu != 0 ? options->mtu : 1500;
+}
 
 void network_options_done(struct network_options *options);

@@ -153,7 +153,11 @@ typedef vmnet_return_t attach_call(vmnet_network_ref network, int fd,
 /* Takes the descriptor over, also when it fails. */
 static int attach(struct run_guest *guest, int fd, attach_call *call, struct error *err)
 {
-	struct vmnet_port_options options = { .closed = port_closed, .context = guest };
+	const struct vmnet_port_options options = {
+		.closed = port_closed,
+		.context = guest,
+		.tcp_backlog = guest->launch.tcp_backlog,
+	};
 	struct vmnet_error vmnet_error = { .text = "" };
 	vmnet_port_t port;
 

@@ -23,6 +23,7 @@ struct run_guest_launch {
 	bool serial;
 	int log_fd;
 	vmnet_network_ref network;
+	enum vmnet_tcp_backlog tcp_backlog;
 	/* Once, from run_guest_wait(), when the guest is started. */
 	void (*started)(void *context);
 	void *context;

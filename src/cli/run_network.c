@@ -158,8 +158,9 @@ static int configure(struct plan *plan, struct error *err)
 
 	vmnet_network_configuration_set_log_callback(plan->config, print_log, plan->result);
 	int r = set_names(plan, err);
-	if (r == 0 && request->mtu != 0)
-		r = check(plan, vmnet_network_configuration_set_mtu(plan->config, request->mtu),
+	if (r == 0 && request->options->mtu != 0)
+		r = check(plan,
+			  vmnet_network_configuration_set_mtu(plan->config, request->options->mtu),
 			  err);
 	if (r == 0)
 		r = set_subnet(plan, err);

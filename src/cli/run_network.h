@@ -20,7 +20,6 @@ struct run_network_request {
 	/* `name` is a VM's: it gets the same subnet and address next time, and is the host name. */
 	bool is_vm;
 	struct mac_addr mac;
-	uint32_t mtu; /* 0 = the library's default */
 };
 
 struct run_network {
