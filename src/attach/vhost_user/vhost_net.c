@@ -24,10 +24,11 @@
 /* Before VERSION_1 the header had num_buffers only with mergeable buffers (virtio 1.2, 5.1.6.1). */
 #define HEADER_SIZE_LEGACY 10
 
-/* Frames and bytes of one turn, and how often the guest gets its buffers back in between. */
-#define TURN_FRAMES  256
-#define TURN_BYTES   ((uint64_t)4 << 20)
-#define PUBLISH_EACH 32
+/* Frames and bytes of one turn: enough for a wake-up to be worth it, few enough for acknowledgements
+ * to leave before the guest's window is used up. And how often it gets its buffers back in between. */
+#define TURN_FRAMES  64
+#define TURN_BYTES   ((uint64_t)1 << 20)
+#define PUBLISH_EACH 16
 
 /* Two super-frames: less than that is not worth a source's while, unless the guest's whole ring is
  * not much more. */
