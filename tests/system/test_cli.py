@@ -574,11 +574,14 @@ def test_qemu_crashes(cli, vm):
     assert 'QEMU of VM "one" ended by itself with signal 6 (Aborted)' in errors
 
 
-def test_network_attachment_fails(cli, vm):
-    """A frame length of 4 GB ends the attachment; nothing of that size is awaited or allocated."""
-    errors = cli.run("run", "one", "--accel", "tcg", FAKE_QEMU="babble", expect=1)[1]
+@pytest.mark.parametrize("attach, sentence", [("stream", "impossible frame length"),
+                                              ("vhost-user", "closed: its front end is wrong")])
+def test_network_attachment_fails(cli, vm, attach, sentence):
+    """A frame length of 4 GB, or a message that there is not, ends the attachment; nothing of that size is
+    awaited or allocated."""
+    errors = cli.run("run", "one", "--accel", "tcg", "--net-attach", attach, FAKE_QEMU="babble", expect=1)[1]
     assert "virtual machine's network attachment has been disconnected with error: " in errors
-    assert "impossible frame length" in errors
+    assert sentence in errors
     assert cli.start("one", "--accel", "tcg").end(signal.SIGTERM)[0] == 0
 
 

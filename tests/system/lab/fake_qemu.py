@@ -8,7 +8,8 @@ as a start needs, and ends in the way that $FAKE_QEMU says.
     signalled   as when somebody else sends it SIGTERM
     fail        writes two lines to its standard error and exits with 1 before the guest is started
     crash       kills itself by SIGABRT once the guest is started
-    babble      sends a frame length of 4 GB to its network once the guest is started
+    babble      sends nonsense to its network once the guest is started: by a stream a frame length of 4 GB,
+                by vhost-user a message that there is not
     old         says that it is 6.2
 """
 
@@ -25,6 +26,18 @@ def fd_of(beginning):
         if argument.startswith(beginning):
             return int(argument.rpartition("=")[2])
     sys.exit(f"no argument {beginning}")
+
+
+def babble():
+    path = next((argument.rpartition("=")[2] for argument in sys.argv
+                 if argument.startswith("socket,id=net0-control,path=")), None)
+    if path is None:
+        os.write(fd_of("stream,id=net0,"), b"\xff" * 4)
+        return
+    control = socket.socket(socket.AF_UNIX)
+    control.connect(path)
+    control.sendall((99).to_bytes(4, sys.byteorder) + (1).to_bytes(4, sys.byteorder) + bytes(4))
+    control.recv(1)  # until it is closed
 
 
 def main():
@@ -57,7 +70,7 @@ def main():
     if how == "crash":
         os.abort()
     if how == "babble":
-        os.write(fd_of("stream,id=net0,"), b"\xff" * 4)
+        babble()
     while line := stream.readline():
         if json.loads(line)["execute"] == "system_powerdown":
             say({"event": "SHUTDOWN", "data": {"guest": True, "reason": "guest-shutdown"}})
