@@ -190,21 +190,23 @@ static void avoid_and_rank(void **state)
 	struct rig *rig = *state;
 	struct ip_prefix avoid[] = { prefix_of("10.0.0.5/32"), prefix_of("0.0.0.0/0") };
 	struct ip_prefix rank[] = { prefix_of("10.0.0.8/29"), prefix_of("0.0.0.0/0") };
+	struct registry_request request = from_pool(NULL, "10.0.0.0/28");
 	struct registry_holding *holdings[3];
 
 	rig_open(rig);
-	for (size_t i = 0; i < ARRAY_COUNT(holdings); i++) {
-		struct registry_request request = from_pool(NULL, "10.0.0.0/28");
-
-		request.avoid = avoid;
-		request.avoid_count = ARRAY_COUNT(avoid);
-		request.rank = rank;
-		request.rank_count = ARRAY_COUNT(rank);
-		holdings[i] = must_hold(rig->registry, &request);
-		if (i == 2)
-			must_not_hold(rig->registry, &request, -ENOSPC,
-				      "no free /30 is left in the pool: all 3 are in use");
+	request.avoid = avoid;
+	request.avoid_count = ARRAY_COUNT(avoid);
+	request.rank = rank;
+	request.rank_count = ARRAY_COUNT(rank);
+	for (unsigned i = 0; i < 20; i++) { /* by choice, not by chance */
+		holdings[0] = must_hold(rig->registry, &request);
+		assert_prefix(&holdings[0]->subnet, "10.0.0.0/30");
+		(void)registry_holding_release(holdings[0]);
 	}
+	for (size_t i = 0; i < ARRAY_COUNT(holdings); i++)
+		holdings[i] = must_hold(rig->registry, &request);
+	must_not_hold(rig->registry, &request, -ENOSPC,
+		      "no free /30 is left in the pool: all 3 are in use");
 	assert_prefix(&holdings[0]->subnet, "10.0.0.0/30");
 	for (size_t i = 1; i < ARRAY_COUNT(holdings); i++)
 		assert_true(ip_prefix_overlaps(&holdings[i]->subnet, &rank[0]));
