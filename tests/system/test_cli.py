@@ -663,6 +663,15 @@ def test_closed_standard_streams(cli):
     assert (cli.home / "vms/one/config.json").read_bytes() == config
 
 
+def test_file_limit_is_raised(cli, vm):
+    """The soft limit of open files follows the hard one: flows are as many as that leaves."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    running = Running(cli, ["one", "--accel", "tcg"], cli.environment,
+                      preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard)))
+    assert resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+    assert running.end(signal.SIGTERM)[0] == 0
+
+
 def test_lock_of_a_process_that_is_not_visible(cli, vm):
     """As when the VM runs in another container: no pid comes with the lock, but it is locked."""
     with (cli.home / "vms/one/config.json").open("r+b") as file:
