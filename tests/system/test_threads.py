@@ -79,9 +79,11 @@ def traffic(lab, running):
     assert "2 packets received" in said
 
 
-def test_commands_on_a_running_vm(lab, watched):
+@pytest.mark.parametrize("attach", ["stream", "vhost-user"])
+def test_commands_on_a_running_vm(lab, watched, attach):
     tartlet = watched.tartlet
-    running = tartlet.run("watched", "--net-pcap", tartlet.home / "watched.pcapng", expose=SPECS)
+    running = tartlet.run("watched", "--net-attach", attach, "--net-pcap", tartlet.home / "watched.pcapng",
+                          expose=SPECS)
     running.up()
     assert tartlet.command("ip", "watched", "--wait", 5).stdout.strip() == running.address
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
