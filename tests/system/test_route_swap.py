@@ -9,8 +9,7 @@ from lab import servers, topology
 @pytest.fixture
 def swapped_back(lab):
     yield
-    lab.host.ip("link set a0 up")
-    lab.default_by_a()
+    lab.uplink_a_again()
 
 
 def first_answer(agent, port, within):

@@ -70,10 +70,15 @@ class Topology:
     def _host_addresses(self):
         self.host.ip(f"address add {HOST}/24 dev a0")
         self.host.ip(f"address add {HOST_SECOND}/24 dev a0")
-        self.host.ip(f"address add {HOST6}/64 dev a0 nodad")
         self.host.ip(f"address add {HOST_B}/24 dev b0")
+        self.uplink_a_again()
+
+    def uplink_a_again(self):
+        """Also after its cable was out, which takes routes and IPv6 addresses away."""
+        self.host.ip("link set a0 up")
+        self.host.ip(f"address replace {HOST6}/64 dev a0 nodad")
+        self.host.ip("-6 route replace default via 2001:db8:a::1 dev a0")
         self.default_by_a()
-        self.host.ip("-6 route add default via 2001:db8:a::1 dev a0")
 
     def default_by_a(self):
         self.host.ip(f"route replace default via {ROUTER_A} dev a0")
