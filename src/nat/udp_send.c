@@ -13,8 +13,8 @@
  * be worth a copy; whatever waits goes before them.
  *
  * The host says which datagram it did not take, and why; the guest is told of that one, with its
- * own packet, and the others go on. Where a socket has no room the rest of the batch has none
- * either.
+ * own packet, and the others go on. Where a socket or its device has no room, the rest of the batch
+ * has none either.
  */
 
 #include "nat/udp_send.h"
@@ -51,8 +51,9 @@ static void udp_send_outgoing(struct nat *nat, struct host_socket *via, size_t c
 				  count - done, &error);
 		if (done == count)
 			return;
+		bool full = error == -EAGAIN || error == -ENOBUFS;
 		tell(nat, via, context, done++, -error);
-		for (; error == -EAGAIN && done < count; done++)
+		for (; full && done < count; done++)
 			nat_drop(nat, DROP_SOCKET_FULL);
 	}
 }
