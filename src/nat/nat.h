@@ -30,6 +30,9 @@ enum nat_host_access {
 enum nat_backlog {
 	NAT_BACKLOG_KEPT, /* in a pool of ours */
 	NAT_BACKLOG_PEEK, /* in the socket (MSG_PEEK, SO_PEEK_OFF) */
+	/* KEPT, which costs fewer system calls, until a connection proves to move much; then PEEK,
+	 * whose bytes pass through one warm buffer. */
+	NAT_BACKLOG_ADAPTIVE,
 };
 
 struct nat_config {

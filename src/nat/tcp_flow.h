@@ -86,6 +86,8 @@ struct tcp_flow {
 	bool ack_owed;	   /* work: acknowledge; or it waits in table->delayed */
 	bool ping_pong;	   /* the host answers soon what the guest says (tcp_delay.c) */
 	bool port_gone;	   /* work: end the flow */
+	bool may_peek;	   /* kept until now, and could go over to peek */
+	bool wants_peek;   /* it will, once the guest has acknowledged all */
 	bool own_service;  /* the far end is the gateway's own (DNS) */
 	bool failed;	   /* the host socket is broken: what is left is sent, then RST */
 	bool scaled;	   /* both sides offered window scaling */

@@ -76,11 +76,12 @@ static void socket_is_open(struct tcp_flow *flow)
 static void start_backlog(struct tcp_flow *flow)
 {
 	struct tcp_backlog_source source = tcp_flow_source(flow);
+	enum nat_backlog kind = nat_port_backlog(tcp_flow_nat(flow), flow->port);
 
-	tcp_backlog_init(&flow->backlog,
-			 flow->own_service ? NAT_BACKLOG_KEPT
-					   : nat_port_backlog(tcp_flow_nat(flow), flow->port),
-			 &source);
+	if (flow->own_service)
+		kind = NAT_BACKLOG_KEPT;
+	flow->may_peek = kind == NAT_BACKLOG_ADAPTIVE;
+	tcp_backlog_init(&flow->backlog, flow->may_peek ? NAT_BACKLOG_KEPT : kind, &source);
 }
 
 static void answer_syn(struct tcp_flow *flow)

@@ -100,6 +100,36 @@ static enum tcp_send_result send_fin(struct tcp_flow *flow)
 	return TCP_SEND_DONE;
 }
 
+/* A read that filled so much room says that the connection moves much. */
+#define BULK_SIZE 32768
+
+static void notice_bulk(struct tcp_flow *flow, size_t got)
+{
+	if (flow->may_peek && got >= BULK_SIZE && !flow->backlog.drained) {
+		flow->may_peek = false;
+		flow->wants_peek = true;
+	}
+}
+
+/* Goes over to peek, which takes an empty backlog: what is under way is awaited, a moment once in a
+ * connection's life. False: not yet. */
+static bool settle_backlog(struct tcp_flow *flow)
+{
+	struct tcp_backlog_source source = tcp_flow_source(flow);
+
+	if (!flow->wants_peek)
+		return true;
+	if (flow->failed || flow->backlog.ended) { /* not worth it any more */
+		flow->wants_peek = false;
+		return true;
+	}
+	if (tcp_backlog_size(&flow->backlog) > 0)
+		return false;
+	tcp_backlog_init(&flow->backlog, NAT_BACKLOG_PEEK, &source);
+	flow->wants_peek = false;
+	return true;
+}
+
 /* Ethernet, IPv4 and TCP without options, as data segments have them. */
 #define DATA_HEADERS_SIZE 54
 
@@ -151,6 +181,7 @@ static enum tcp_send_result send_bytes(struct tcp_flow *flow, size_t size)
 	/* Sockets are edge-triggered: what comes from now on is announced (epoll(7)). */
 	if (flow->backlog.drained)
 		flow->readable = flow->hung_up;
+	notice_bulk(flow, (size_t)got);
 	tcp_output_data(flow, flow->send_next, false, parts, count, place_size > 0);
 	sent_until(flow, flow->send_next + (uint32_t)got);
 	return TCP_SEND_MORE;
@@ -162,7 +193,8 @@ enum tcp_send_result tcp_send_once(struct tcp_flow *flow)
 	uint32_t worth = flow->send_window_most / 2;
 	size_t size;
 
-	if (flow->phase != TCP_PHASE_OPEN || !tcp_send_has_something(flow))
+	if (flow->phase != TCP_PHASE_OPEN || !tcp_send_has_something(flow) ||
+	    (in_flight(flow) == tcp_backlog_size(&flow->backlog) && !settle_backlog(flow)))
 		return TCP_SEND_DONE;
 	if (usable == 0)
 		return held_by_window(flow);

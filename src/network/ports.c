@@ -192,7 +192,7 @@ vmnet_return_t vmnet_network_attach_tap_fd(vmnet_network_ref network, int fd,
 					   const struct vmnet_port_options *options,
 					   vmnet_port_t *port, struct vmnet_error *error)
 {
-	return network_attach(network, attachment_new_tap, NAT_BACKLOG_KEPT, fd, options, port,
+	return network_attach(network, attachment_new_tap, NAT_BACKLOG_ADAPTIVE, fd, options, port,
 			      error);
 }
 

@@ -306,8 +306,11 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_streams) };
 
-	if (argc > 1)
-		run_backlog = strcmp(argv[1], "peek") == 0 ? NAT_BACKLOG_PEEK : NAT_BACKLOG_KEPT;
+	static const char *const names[] = { "kept", "peek", "adaptive" }; /* enum nat_backlog */
+
+	for (size_t i = 0; argc > 1 && i < ARRAY_COUNT(names); i++)
+		if (strcmp(argv[1], names[i]) == 0)
+			run_backlog = (enum nat_backlog)i;
 	if (argc > 2)
 		run_first = strtoull(argv[2], NULL, 10);
 	if (argc > 3)

@@ -110,6 +110,65 @@ static void kept_is_not_in_place(void **state)
 	assert_int_equal(received, 100000);
 }
 
+/* A connection that moves much goes over to peek, once all that is under way is acknowledged. */
+static void bulk_goes_over(void **state)
+{
+	const struct tcp_backlog *backlog;
+	struct fake_socket *fake;
+	size_t under_way = 0;
+	struct seen_segment *seen;
+
+	(void)state;
+	nat_port_added(fixture->nat, FIXTURE_PORT, NAT_BACKLOG_ADAPTIVE);
+	fake = open_first(4096);
+	backlog = &tcp_table_of(fixture->nat)->flows[0].backlog;
+	host_gives(fake, pattern, 20000); /* not much */
+	expect_bytes(0, 20000);
+	acknowledge(20000, 4096);
+	assert_int_equal(backlog->kind, NAT_BACKLOG_KEPT);
+
+	host_gives(fake, pattern + 20000, 200000);
+	while ((seen = next_segment()))
+		under_way += seen->size;
+	assert_true(under_way >= 32768 && under_way < 66000); /* one super-frame */
+	assert_int_equal(backlog->kind, NAT_BACKLOG_KEPT);
+	advance_ms(210); /* lost: what is under way is repeated from what was kept */
+	expect_bytes(20000, GUEST_MSS);
+	forget_segments();
+	acknowledge(20000 + under_way - 100, 4096);
+	forget_segments();
+	assert_int_equal(backlog->kind, NAT_BACKLOG_KEPT);
+	acknowledge(20000 + under_way, 4096);
+	assert_int_equal(backlog->kind, NAT_BACKLOG_PEEK);
+	received = 20000 + under_way;
+	while (received < 220000) { /* slowly at first, after the loss */
+		seen = expect_segment(TCP_ACK);
+		assert_int_equal(seen->header.sequence, first + received);
+		assert_memory_equal(fixture->payload + seen->at, pattern + received, seen->size);
+		received += seen->size;
+		acknowledge(received, 4096);
+	}
+	assert_int_equal(tcp_table_of(fixture->nat)->pool.used, 0);
+}
+
+/* A reset in the meantime: what the host had sent is still passed on. */
+static void reset_while_it_goes_over(void **state)
+{
+	struct fake_socket *fake;
+	struct seen_segment *seen;
+
+	(void)state;
+	nat_port_added(fixture->nat, FIXTURE_PORT, NAT_BACKLOG_ADAPTIVE);
+	fake = open_first(4096);
+	host_gives(fake, pattern, 100000);
+	fake->down_error = -ECONNRESET;
+	raise(fake, EPOLLIN | EPOLLERR | EPOLLHUP);
+	while ((seen = next_segment()) && !(seen->header.flags & TCP_RST))
+		received += seen->size;
+	assert_non_null(seen);
+	assert_int_equal(received, 100000);
+}
+
 /* The port decides, and what nobody says is the network's. */
 static void port_decides(void **state)
 {
@@ -440,6 +499,8 @@ int main(void)
 		TEST_PEEK(into_the_guest),
 		TEST_KEPT(kept_is_not_in_place),
 		TEST_KEPT(port_decides),
+		TEST_KEPT(bulk_goes_over),
+		TEST_KEPT(reset_while_it_goes_over),
 		TEST_BOTH(window_limits),
 		TEST_BOTH(cap_per_flow),
 		TEST_BOTH(closed_window_is_probed),
