@@ -21,6 +21,7 @@ import subprocess
 
 import pytest
 from lab import netns, pattern, servers, topology, tun
+from lab.guest import answers
 from lab.tartlet import FACT, FORWARD, children, wait_gone
 from lab.waiting import until
 
@@ -447,10 +448,9 @@ def test_forwards(anybody, lab, nothing_left):
         tcp4, tcp6, udp = forwards(lines)
         assert (tcp4["address"], tcp6["address"], udp["address"]) == ("0.0.0.0", "[::]", topology.HOST)
         assert "reachable from the network" in lines[-1]
-        with lab.server.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(10)
-            client.sendto(b"hello", (topology.HOST, int(udp["external"])))
-            assert client.recv(100) == f"hello from {topology.SERVER}".encode()
+        # again where need be: a guest that has not said a word yet is asked for its MAC first
+        asked = (topology.HOST, int(udp["external"]))
+        assert answers(lab.server, *asked) == (f"hello from {topology.SERVER}".encode(), asked)
         port = int(tcp4["external"])
         assert ask_tcp(lab.server, topology.HOST, port) == f"hello from {topology.SERVER}"
         gateway = fact(lines, "subnet").split("/")[0].rpartition(".")
