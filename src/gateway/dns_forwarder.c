@@ -41,6 +41,7 @@ struct dns_forwarder {
 	struct log_limit log_limit;
 	struct list in_flight;
 	struct list free;
+	size_t touched; /* queries below were used at least once: the rest costs no memory */
 	struct dns_query queries[DNS_FORWARDER_QUERIES];
 	uint8_t answer[ANSWER_MAX];
 	uint8_t built[ANSWER_MAX];
@@ -310,6 +311,29 @@ static bool is_repeated(struct dns_forwarder *forwarder, const struct ip_endpoin
 	return false;
 }
 
+/* A query that was given back, else one that was never used. */
+static struct dns_query *query_make_ready(struct dns_forwarder *forwarder)
+{
+	struct list *node = list_first(&forwarder->free);
+	struct dns_query *query;
+
+	if (node) {
+		list_remove(node);
+		return container_of(node, struct dns_query, node);
+	}
+	if (forwarder->touched == DNS_FORWARDER_QUERIES)
+		return NULL;
+	query = &forwarder->queries[forwarder->touched++];
+	query->owner = forwarder;
+	list_init(&query->node);
+	timer_init(&query->timer, query_timer);
+	for (size_t i = 0; i < DNS_FORWARDER_TRIES; i++) {
+		host_socket_init(&query->tries[i].socket, try_ready);
+		query->tries[i].query = query;
+	}
+	return query;
+}
+
 /* NULL: none left, or none left for this port. */
 static struct dns_query *query_take(struct dns_forwarder *forwarder, uint32_t port)
 {
@@ -318,10 +342,9 @@ static struct dns_query *query_take(struct dns_forwarder *forwarder, uint32_t po
 
 	list_for_each_safe(node, following, &forwarder->in_flight) held +=
 		container_of(node, struct dns_query, node)->port == port;
-	if (held >= DNS_FORWARDER_PORT_SHARE || list_is_empty(&forwarder->free))
+	query = held < DNS_FORWARDER_PORT_SHARE ? query_make_ready(forwarder) : NULL;
+	if (!query)
 		return NULL;
-	query = container_of(list_first(&forwarder->free), struct dns_query, node);
-	list_remove(&query->node);
 	list_append(&forwarder->in_flight, &query->node);
 	return query;
 }
@@ -423,17 +446,6 @@ int dns_forwarder_new(struct gateway *gateway, struct dns_forwarder **ret_forwar
 	forwarder->gateway = gateway;
 	list_init(&forwarder->in_flight);
 	list_init(&forwarder->free);
-	for (size_t i = 0; i < DNS_FORWARDER_QUERIES; i++) {
-		struct dns_query *query = &forwarder->queries[i];
-
-		query->owner = forwarder;
-		timer_init(&query->timer, query_timer);
-		list_append(&forwarder->free, &query->node);
-		for (size_t j = 0; j < DNS_FORWARDER_TRIES; j++) {
-			host_socket_init(&query->tries[j].socket, try_ready);
-			query->tries[j].query = query;
-		}
-	}
 	*ret_forwarder = forwarder;
 	return 0;
 }

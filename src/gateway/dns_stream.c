@@ -497,6 +497,8 @@ static int session_open(struct host_stream_service *service, struct host_socket 
 		gateway_drop(stream->gateway, DROP_DNS_LIMIT);
 		return -EBUSY;
 	}
+	session->owner = stream;
+	timer_init(&session->timer, session_timer);
 	host_socket_init(&session->guest, guest_ready);
 	host_socket_init(&session->resolver, resolver_ready);
 	rc = host_call(host_of(session), stream_pair, &session->guest, flow_side);
@@ -533,14 +535,7 @@ int dns_stream_new(struct gateway *gateway, struct dns_stream **ret_stream)
 		return -ENOMEM;
 	stream->gateway = gateway;
 	stream->service.open = session_open;
-	for (size_t i = 0; i < DNS_STREAM_SESSIONS; i++) {
-		struct session *session = &stream->sessions[i];
-
-		session->owner = stream;
-		timer_init(&session->timer, session_timer);
-		host_socket_init(&session->guest, guest_ready);
-		host_socket_init(&session->resolver, resolver_ready);
-	}
+	/* Sessions are made ready when they are opened: until then they cost no memory. */
 	*ret_stream = stream;
 	return 0;
 }
@@ -549,8 +544,10 @@ struct dns_stream *dns_stream_free(struct dns_stream *stream)
 {
 	if (!stream)
 		return NULL;
-	for (size_t i = 0; i < DNS_STREAM_SESSIONS; i++)
-		session_close(&stream->sessions[i]);
+	for (size_t i = 0; i < DNS_STREAM_SESSIONS; i++) {
+		if (stream->sessions[i].state != SESSION_FREE)
+			session_close(&stream->sessions[i]);
+	}
 	free(stream);
 	return NULL;
 }
