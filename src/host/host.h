@@ -107,7 +107,8 @@ struct host_ops {
 	 * SO_REUSEPORT. */
 	int (*tcp_listen)(struct host *host, struct host_socket *socket,
 			  const struct ip_endpoint *at, struct ip_endpoint *ret_bound);
-	/* -EAGAIN: none waiting; -EMFILE, -ENFILE: try later. */
+	/* -EAGAIN: none waiting; -EMFILE, -ENFILE: try later. ret_local may be NULL: asking for it
+	 * costs a system call. */
 	int (*tcp_accept)(struct host *host, struct host_socket *listener,
 			  struct host_socket *ret_socket, struct ip_endpoint *ret_peer,
 			  struct ip_endpoint *ret_local);

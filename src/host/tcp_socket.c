@@ -131,9 +131,9 @@ int tcp_socket_accept(struct host *host, struct host_socket *listener,
 		return -errno;
 
 	struct ip_endpoint peer;
-	struct ip_endpoint local;
+	struct ip_endpoint local = {};
 	int rc = ip_endpoint_from_sockaddr(&sockaddr, &peer) ? 0 : -EAFNOSUPPORT;
-	if (rc == 0)
+	if (rc == 0 && ret_local)
 		rc = host_real_local_endpoint(fd, &local);
 	if (rc < 0) {
 		fd_close(fd);
@@ -145,7 +145,8 @@ int tcp_socket_accept(struct host *host, struct host_socket *listener,
 		return rc;
 	ret_socket->real.no_delay = true;
 	*ret_peer = peer;
-	*ret_local = local;
+	if (ret_local)
+		*ret_local = local;
 	return 0;
 }
 

@@ -278,11 +278,10 @@ static int refuse_client(struct nat *nat, struct host_socket *listener)
 	struct host *host = nat->context.host;
 	struct host_socket refused;
 	struct ip_endpoint peer;
-	struct ip_endpoint local;
 	int rc;
 
 	host_socket_init(&refused, NULL);
-	rc = host_call(host, tcp_accept, listener, &refused, &peer, &local);
+	rc = host_call(host, tcp_accept, listener, &refused, &peer, NULL);
 	if (rc < 0)
 		return rc;
 	nat_drop(nat, nat->draining ? DROP_NAT_OFF : DROP_FLOW_LIMIT);
@@ -298,7 +297,6 @@ int tcp_accept_to_guest(struct nat *nat, struct host_socket *listener,
 	bool has_former = false;
 	uint32_t at_least = 0;
 	struct ip_endpoint peer;
-	struct ip_endpoint local;
 	struct ip_endpoint seen;
 	uint32_t initial;
 	int rc;
@@ -306,7 +304,7 @@ int tcp_accept_to_guest(struct nat *nat, struct host_socket *listener,
 	if (!flow)
 		return refuse_client(nat, listener);
 	flow->phase = TCP_PHASE_SYN_SENT;
-	rc = host_call(nat->context.host, tcp_accept, listener, &flow->socket, &peer, &local);
+	rc = host_call(nat->context.host, tcp_accept, listener, &flow->socket, &peer, NULL);
 	if (rc < 0) {
 		tcp_end_silent(flow);
 		return rc;

@@ -271,7 +271,8 @@ static int rig_host_accept_hairpin(struct rig_socket *listener, struct host_sock
 		return rc;
 	list_remove(&half->hairpin_node);
 	*ret_peer = half->hairpin_from;
-	*ret_local = listener->at;
+	if (ret_local)
+		*ret_local = listener->at;
 	rig_socket_wake(half);
 	return 0;
 }
@@ -301,7 +302,8 @@ int rig_host_tcp_accept(struct host *host, struct host_socket *owner,
 	socket->error = peer->reset ? ECONNRESET : 0;
 	socket->ended = peer->finished;
 	*ret_peer = peer->local;
-	*ret_local = peer->remote;
+	if (ret_local)
+		*ret_local = peer->remote;
 	rig_socket_wake(socket); /* a watch that begins ready tells so */
 	return 0;
 }

@@ -375,7 +375,8 @@ static int world_tcp_accept(struct host *host, struct host_socket *listener,
 	if (status < 0)
 		return status;
 	*ret_peer = socket->waiting[0];
-	*ret_local = socket->at;
+	if (ret_local)
+		*ret_local = socket->at;
 	socket_of(ret_socket)->to = *ret_peer;
 	socket->waiting_count--;
 	memmove(socket->waiting, socket->waiting + 1,
