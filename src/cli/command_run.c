@@ -1,7 +1,7 @@
 /*
  * `tartlet run`, in this order: options (nothing is touched before all of them are right), the VM,
- * the home's lock, MAC collisions, the VM's lock, and only then the network, the control socket and
- * QEMU.
+ * signals (from the VM's lock on `tartlet stop` sees us, so it has to be heard from there on), the
+ * home's lock, MAC collisions, the VM's lock, and only then the network, the control socket and QEMU.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,6 +25,8 @@
 #include "vm/vm_config.h"
 #include "vm/vm_label.h"
 #include "vm/vm_lock.h"
+
+#define VERSION_WAIT_MS (10 * 1000) /* a cold disk takes a second */
 
 struct run {
 	const struct vm_home *home;
@@ -115,14 +117,16 @@ static int take_vm(struct run *run)
 	return r < 0 ? command_fail(COMMAND_FAILED, &err) : COMMAND_OK;
 }
 
-/* What the host must have. */
+/* What the host must have. -ECANCELED: a signal asked for the end meanwhile. */
 static int check_host(struct run *run, struct error *err)
 {
 	struct accel_host host = accel_probe("/dev/kvm", "/proc/cpuinfo");
 
+	const struct qemu_version_wait wait = { .time_ms = VERSION_WAIT_MS,
+						.stop_fd = run_guest_stop_fd(run->guest) };
 	struct qemu_version version = { 0 };
 
-	int r = qemu_version_check(QEMU_PROGRAM, &version, err);
+	int r = qemu_version_check(QEMU_PROGRAM, &wait, &version, err);
 	if (r == 0)
 		r = accel_choose(run->options->accel, &host, &run->accel, err);
 	if (r == 0 && err->text[0])
@@ -198,6 +202,7 @@ static int start_network(struct run *run, struct error *err)
 	return control_server_start(&options, &run->server, err);
 }
 
+/* -ECANCELED: a signal asked for the end before there was a guest. */
 static int start(struct run *run, struct error *err)
 {
 	int r = check_host(run, err);
@@ -210,11 +215,11 @@ static int start(struct run *run, struct error *err)
 		return r;
 	}
 	(void)fd_raise_limit(); /* the library sizes its tables by what there is */
-	r = run_guest_new(&run->guest, err);
-	if (r == 0)
-		r = start_network(run, err);
+	r = start_network(run, err);
 	if (r == 0)
 		r = qemu_log_empty(run->log_fd, err);
+	if (r == 0 && run_guest_stop_is_asked(run->guest))
+		r = -ECANCELED;
 	if (r < 0)
 		return r;
 	const struct run_guest_launch launch = {
@@ -237,13 +242,28 @@ static int start(struct run *run, struct error *err)
 static void finish(struct run *run)
 {
 	run->server = control_server_stop(run->server);
-	run_state_remove(run->directory->fd);
+	if (run->lock_fd >= 0) /* else it may be somebody else's */
+		run_state_remove(run->directory->fd);
 	/* Its port's callback writes into the guest's object until the network is gone. */
 	run_network_done(&run->network);
 	run->guest = run_guest_free(run->guest);
 	run->log_fd = fd_close(run->log_fd);
 	vm_config_done(&run->config);
 	run->lock_fd = fd_close(run->lock_fd);
+}
+
+/* Between the VM's lock and its giving up. */
+static int run_taken(struct run *run)
+{
+	struct error err = { .text = "" };
+
+	int r = start(run, &err);
+	if (r == 0)
+		return run_guest_wait(run->guest);
+	if (r != -ECANCELED)
+		return command_fail(COMMAND_FAILED, &err);
+	puts("Stopping VM...");
+	return COMMAND_OK;
 }
 
 static int run_vm(const struct vm_home *home, const struct vm_directory *directory,
@@ -260,15 +280,11 @@ static int run_vm(const struct vm_home *home, const struct vm_directory *directo
 
 	if (vm_label_from_name(directory->name, run.label_text))
 		run.label = run.label_text;
+	if (run_guest_new(&run.guest, &err) < 0)
+		return command_fail(COMMAND_FAILED, &err);
 	int code = take_vm(&run);
-	if (code != COMMAND_OK) {
-		vm_config_done(&run.config);
-		return code;
-	}
-	if (start(&run, &err) < 0)
-		code = command_fail(COMMAND_FAILED, &err);
-	else
-		code = run_guest_wait(run.guest);
+	if (code == COMMAND_OK)
+		code = run_taken(&run);
 	finish(&run);
 	return code;
 }

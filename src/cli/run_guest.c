@@ -1,12 +1,14 @@
 #include "cli/run_guest.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -45,6 +47,7 @@ struct run_guest {
 	int qmp_fd;	 /* ours */
 	int net_fd;	 /* vhost-user: a listening socket, until QEMU connected */
 	int detached_fd; /* eventfd: the network gave up the port */
+	int stop_fd;	 /* signalfd, never read: is one pending that asks for the end? */
 	pthread_mutex_t detached_mutex;
 	char detached_error[sizeof(struct vmnet_error)]; /* under the mutex; "" = none */
 	struct termios terminal;
@@ -206,13 +209,16 @@ static int open_signals(struct run_guest *guest)
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGUSR2);
 	/* Under nohup the end of the terminal is not the end of the VM. */
 	if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
 		sigaddset(&set, SIGHUP);
 	/* A shell without job control starts `tartlet run &` with SIGINT ignored, but that is what
 	 * `tartlet stop` sends. */
 	signal(SIGINT, SIG_DFL);
+	guest->stop_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (guest->stop_fd < 0)
+		return -errno;
+	sigaddset(&set, SIGUSR2);
 	return loop_signals_open(&guest->signals, guest->loop, &set, signal_received);
 }
 
@@ -240,6 +246,7 @@ int run_guest_new(struct run_guest **ret_guest, struct error *err)
 	guest->qmp_fd = -1;
 	guest->net_fd = -1;
 	guest->detached_fd = -1;
+	guest->stop_fd = -1;
 	pthread_mutex_init(&guest->detached_mutex, NULL);
 	timer_init(&guest->kill_timer, kill_timer_expired);
 	loop_watch_init(&guest->qmp_watch, qmp_ready);
@@ -253,6 +260,18 @@ int run_guest_new(struct run_guest **ret_guest, struct error *err)
 	}
 	*ret_guest = guest;
 	return 0;
+}
+
+int run_guest_stop_fd(const struct run_guest *guest)
+{
+	return guest->stop_fd;
+}
+
+bool run_guest_stop_is_asked(const struct run_guest *guest)
+{
+	struct pollfd poll_fd = { .fd = guest->stop_fd, .events = POLLIN };
+
+	return poll(&poll_fd, 1, 0) > 0;
 }
 
 /* Hands one end of a new pair to the network; *ret_fd is QEMU's. */
@@ -390,21 +409,6 @@ int run_guest_start(struct run_guest *guest, const struct run_guest_launch *laun
 	return r;
 }
 
-/* A signal that came together with the end of QEMU: at shutdown the system sends both. */
-static bool stop_is_pending(const struct run_guest *guest)
-{
-	sigset_t pending;
-
-	if (sigpending(&pending) < 0)
-		return false;
-	for (int number = 1; number < SIGRTMIN; number++) {
-		if (number != SIGUSR2 && sigismember(&guest->signals.set, number) == 1 &&
-		    sigismember(&pending, number) == 1)
-			return true;
-	}
-	return false;
-}
-
 static void print_end_of_qemu(const struct run_guest *guest)
 {
 	char end[QEMU_END_TEXT_SIZE];
@@ -435,7 +439,8 @@ static int outcome(struct run_guest *guest)
 
 	if (network_failed(guest))
 		return COMMAND_FAILED;
-	if (guest->stopping || stop_is_pending(guest))
+	/* A signal that came together with the end of QEMU: at shutdown the system sends both. */
+	if (guest->stopping || run_guest_stop_is_asked(guest))
 		return COMMAND_OK;
 	if (well && guest->qmp.guest_stopped) {
 		puts("guest has stopped the virtual machine");
@@ -491,6 +496,7 @@ struct run_guest *run_guest_free(struct run_guest *guest)
 	qmp_done(&guest->qmp);
 	fd_close(guest->qmp_fd);
 	fd_close(guest->detached_fd);
+	fd_close(guest->stop_fd);
 	pthread_mutex_destroy(&guest->detached_mutex);
 	free(guest);
 	return NULL;

@@ -35,6 +35,12 @@ struct run_guest_launch {
  */
 int run_guest_new(struct run_guest **ret_guest, struct error *err) MUST_USE;
 
+/* Readable once SIGINT, SIGTERM or SIGHUP asked for the end, as long as run_guest_wait() has not seen
+ * it. Borrowed, not to be read. */
+int run_guest_stop_fd(const struct run_guest *guest);
+/* The same as a question. */
+bool run_guest_stop_is_asked(const struct run_guest *guest);
+
 /* Attaches QEMU to the network and starts it. 0 or negative errno with a sentence. */
 int run_guest_start(struct run_guest *guest, const struct run_guest_launch *launch,
 		    struct error *err) MUST_USE;

@@ -15,6 +15,7 @@ import sqlite3
 import stat
 import struct
 import subprocess
+import time
 
 import pytest
 from lab.tartlet import FACT, FORWARD, children, wait_gone
@@ -521,6 +522,37 @@ def test_started_with_sigint_ignored(cli, vm):
         signal.signal(signal.SIGINT, before)
     cli.run("stop", "one")
     assert running.end()[0] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, "stop"])
+@pytest.mark.parametrize("ignored", [False, True])
+def test_stopped_before_there_is_a_guest(cli, vm, number, ignored):
+    """While QEMU is asked for its version, which it never says."""
+    asked = cli.path / "asked"
+    os.mkfifo(asked)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        process = subprocess.Popen([cli.program, "run", "one"], text=True, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, start_new_session=True,
+                                   env=cli.environment | {"FAKE_QEMU": "slow", "FAKE_QEMU_ASKED": str(asked)})
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
+        try:
+            assert asked.read_text() == "x"
+            pids = children(process.pid)
+            assert len(pids) == 1
+            begin = time.monotonic()
+            if number == "stop":
+                cli.run("stop", "one")
+            else:
+                process.send_signal(number)
+            assert process.communicate(timeout=5) == ("Stopping VM...\n", "")
+            assert time.monotonic() - begin < 2 and process.returncode == 0
+            wait_gone(pids)
+        finally:
+            process.kill()
+    assert cli.start("one", "--accel", "tcg").end(signal.SIGTERM)[0] == 0
 
 
 def test_stop(cli, vm):

@@ -11,10 +11,12 @@ as a start needs, and ends in the way that $FAKE_QEMU says.
     babble      sends nonsense to its network once the guest is started: by a stream a frame length of 4 GB,
                 by vhost-user a message that there is not
     old         says that it is 6.2
+    slow        says nothing of its version; writes a byte into the FIFO $FAKE_QEMU_ASKED when it is asked
 """
 
 import json
 import os
+import pathlib
 import signal
 import socket
 import sys
@@ -43,6 +45,9 @@ def babble():
 def main():
     how = os.environ.get("FAKE_QEMU", "run")
     if "--version" in sys.argv:
+        if how == "slow":
+            pathlib.Path(os.environ["FAKE_QEMU_ASKED"]).write_text("x", encoding="ascii")
+            signal.pause()
         print(f"QEMU emulator version {'6.2.0' if how == 'old' else '7.2.22'} (fake)")
         return 0
     if how == "fail":

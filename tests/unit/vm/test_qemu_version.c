@@ -36,6 +36,8 @@ static void test_parse(void **state)
 	}
 }
 
+static const struct qemu_version_wait patient = { .time_ms = 30000, .stop_fd = -1 };
+
 static void test_check(void **state)
 {
 	static const struct {
@@ -48,6 +50,7 @@ static void test_check(void **state)
 		{ "#!/bin/sh\necho QEMU emulator version 7.1.9\n", -EOPNOTSUPP,
 		  "QEMU 7.1 is too old: 7.2 or newer is needed" },
 		{ "#!/bin/sh\necho QEMU emulator version 6.9.0\n", -EOPNOTSUPP, "too old" },
+		{ "#!/bin/sh\necho QEMU emulator version 8.0.0\nexec >&-\nsleep 60\n", 0, "" },
 		{ "#!/bin/sh\nexit 1\n", -EINVAL, "does not answer as QEMU does" },
 	};
 	const struct scratch *scratch = *state;
@@ -58,11 +61,46 @@ static void test_check(void **state)
 	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
 		struct error err = { .text = "" };
 		scratch_write(scratch->fd, "qemu", rows[i].script);
-		assert_int_equal(qemu_version_check(program, &version, &err), rows[i].result);
+		assert_int_equal(qemu_version_check(program, &patient, &version, &err),
+				 rows[i].result);
 		assert_non_null(strstr(err.text, rows[i].said));
 	}
 	assert_int_equal(version.major, 8); /* the last good one */
 	assert_int_equal(version.minor, 0);
+}
+
+/* The shell's child has the pipe too: the whole of the process group is ended. */
+static void test_silent(void **state)
+{
+	const struct qemu_version_wait wait = { .time_ms = 50, .stop_fd = -1 };
+	const struct scratch *scratch = *state;
+	struct qemu_version version;
+	struct error err;
+	char program[128];
+
+	snprintf(program, sizeof(program), "%s/qemu", scratch->path);
+	scratch_write(scratch->fd, "qemu", "#!/bin/sh\nsleep 60\n");
+	assert_int_equal(qemu_version_check(program, &wait, &version, &err), -ETIMEDOUT);
+	assert_non_null(strstr(err.text, "--version does not answer within 1 s"));
+}
+
+static void test_stopped(void **state)
+{
+	const struct scratch *scratch = *state;
+	struct qemu_version version;
+	struct error err = { .text = "" };
+	char program[128];
+	int stop[2];
+
+	snprintf(program, sizeof(program), "%s/qemu", scratch->path);
+	scratch_write(scratch->fd, "qemu", "#!/bin/sh\nsleep 60\n");
+	assert_int_equal(pipe(stop), 0);
+	assert_int_equal(write(stop[1], "x", 1), 1);
+	const struct qemu_version_wait wait = { .time_ms = 30000, .stop_fd = stop[0] };
+	assert_int_equal(qemu_version_check(program, &wait, &version, &err), -ECANCELED);
+	assert_string_equal(err.text, "");
+	close(stop[0]);
+	close(stop[1]);
 }
 
 static void test_missing(void **state)
@@ -71,7 +109,8 @@ static void test_missing(void **state)
 	struct error err;
 
 	(void)state;
-	assert_int_equal(qemu_version_check("no-such-qemu-program", &version, &err), -ENOENT);
+	assert_int_equal(qemu_version_check("no-such-qemu-program", &patient, &version, &err),
+			 -ENOENT);
 	assert_non_null(strstr(err.text, "QEMU is missing: there is no no-such-qemu-program"));
 }
 
@@ -80,6 +119,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test_setup_teardown(test_check, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_silent, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_stopped, scratch_setup, scratch_teardown),
 		cmocka_unit_test(test_missing),
 	};
 
