@@ -34,8 +34,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 }
 
 /* The directory goes at one stroke; it comes back where the assignment cannot be removed. */
-static int remove_vm(const struct vm_home *home, const struct vm_directory *directory,
-		     struct error *err)
+static int remove_whole(const struct vm_home *home, const struct vm_directory *directory,
+			struct error *err)
 {
 	autofree char *state_directory = NULL;
 	struct vmnet_error vmnet_error = { .text = "" };
@@ -52,11 +52,31 @@ static int remove_vm(const struct vm_home *home, const struct vm_directory *dire
 		error_set(err, "cannot remove the network assignment of VM \"%s\": %s",
 			  directory->name,
 			  vmnet_error.text[0] ? vmnet_error.text : vmnet_return_name(status));
-		r = -EIO;
+		r = status == VMNET_BUFFER_EXHAUSTED ? -ENOSPC : -EIO;
 		if (vm_draft_publish(home, &draft, directory->name, NULL) < 0)
 			error_prefix(err, "VM \"%s\" is removed, but", directory->name);
 	}
 	vm_draft_end(home, &draft);
+	return r;
+}
+
+/*
+ * On a full disk there is no room to write the assignments anew. Then the VM's files make it, in
+ * their place: the VM stays to be seen until the assignment is gone too, so that an end in between
+ * leaves what can be deleted again, and no assignment without a VM.
+ */
+static int remove_vm(const struct vm_home *home, const struct vm_directory *directory,
+		     struct error *err)
+{
+	int r = remove_whole(home, directory, err);
+	if (r != -ENOSPC)
+		return r;
+	r = vm_directory_empty(directory, err);
+	if (r < 0)
+		return r;
+	r = remove_whole(home, directory, err);
+	if (r < 0)
+		error_prefix(err, "the files of VM \"%s\" are removed, the VM is not", directory->name);
 	return r;
 }
 

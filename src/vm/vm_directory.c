@@ -200,6 +200,28 @@ int vm_directory_withdraw(const struct vm_home *home, const struct vm_directory 
 	return 0;
 }
 
+int vm_directory_empty(const struct vm_directory *directory, struct error *err)
+{
+	int fd = openat(directory->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
+	int r = stream ? 0 : -errno;
+
+	if (!stream)
+		fd_close(fd);
+	struct dirent *entry;
+	while (stream && r == 0 && (entry = readdir(stream))) {
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+		    strcmp(entry->d_name, "config.json") != 0)
+			r = files_remove_tree(directory->fd, entry->d_name);
+	}
+	if (stream)
+		closedir(stream);
+	if (r < 0)
+		error_set(err, "cannot remove the files of VM \"%s\": %s", directory->name,
+			  strerror(-r));
+	return r;
+}
+
 struct vm_directory_usage vm_directory_usage(const struct vm_directory *directory)
 {
 	struct vm_directory_usage usage = { 0 };

@@ -59,6 +59,10 @@ void vm_draft_end(const struct vm_home *home, struct vm_draft *draft);
 int vm_directory_withdraw(const struct vm_home *home, const struct vm_directory *directory,
 			  struct vm_draft *ret_draft, struct error *err) MUST_USE;
 
+/* Removes all that the VM has but its config.json: it is still there, locked, and can be deleted, but
+ * not run any more. 0 or negative errno. */
+int vm_directory_empty(const struct vm_directory *directory, struct error *err) MUST_USE;
+
 /* What the disks could grow to, and what the directory takes on the host, in bytes. */
 struct vm_directory_usage {
 	uint64_t disk_size;

@@ -404,6 +404,36 @@ def test_delete(cli):
     assert list((cli.home / "tmp").iterdir()) == []
 
 
+# In a mount namespace of its own: a home of 1 MB that is filled to the last byte.
+FULL_HOME = """
+mount -t tmpfs -o size=1M tmpfs "$TARTLET_HOME"
+head -c 300000 /dev/zero >disk
+"$1" create one --kernel kernel --initrd initrd --disk disk
+"$1" run one --accel tcg
+cp "$TARTLET_HOME/networks/assignments.db" before.db
+head -c 2M /dev/zero >"$TARTLET_HOME/fill" || true
+"$1" delete one
+"$1" list --quiet
+find "$TARTLET_HOME/vms" "$TARTLET_HOME/tmp" -mindepth 1
+cp "$TARTLET_HOME/networks/assignments.db" after.db
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
+def test_delete_on_a_full_disk(cli):
+    def assigned(path):
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            return database.execute("SELECT count(*) FROM assignment").fetchone()
+
+    cli.home.mkdir()
+    done = subprocess.run(["unshare", "--mount", "sh", "-ec", FULL_HOME, "sh", cli.program], cwd=cli.path,
+                          env=cli.environment | {"FAKE_QEMU": "poweroff"}, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=40, check=False)
+    assert done.returncode == 0, done
+    assert done.stdout.endswith("guest has stopped the virtual machine\n")
+    assert (assigned(cli.path / "before.db"), assigned(cli.path / "after.db")) == ((1,), (0,))
+
+
 def test_no_qemu(cli, vm):
     (cli.path / "bin/qemu-system-x86_64").unlink()
     said = cli.run("run", "one", expect=1, PATH=str(cli.path / "bin"))[1]

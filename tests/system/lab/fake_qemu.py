@@ -47,6 +47,7 @@ def main():
     if "--version" in sys.argv:
         if how == "slow":
             pathlib.Path(os.environ["FAKE_QEMU_ASKED"]).write_text("x", encoding="ascii")
+            signal.alarm(60)  # who asked may be killed
             signal.pause()
         print(f"QEMU emulator version {'6.2.0' if how == 'old' else '7.2.22'} (fake)")
         return 0

@@ -152,6 +152,26 @@ static void test_withdraw(void **state)
 	assert_true(tmp_is_empty(&fixture->home));
 }
 
+static void test_empty(void **state)
+{
+	struct fixture *fixture = *state;
+	struct vm_directory directory;
+
+	make(&fixture->home, "one");
+	assert_int_equal(vm_directory_open(&fixture->home, "one", &directory, NULL), 0);
+	int fd = openat(directory.fd, "disk.img", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	close(fd);
+	assert_int_equal(mkdirat(directory.fd, "more", 0700), 0);
+	assert_int_equal(symlinkat("../../vms", directory.fd, "more/link"), 0);
+	assert_int_equal(vm_directory_empty(&directory, NULL), 0);
+	assert_int_equal(faccessat(directory.fd, "disk.img", F_OK, 0), -1);
+	assert_int_equal(faccessat(directory.fd, "more", F_OK, 0), -1);
+	vm_directory_close(&directory);
+	/* Still a VM. */
+	assert_int_equal(vm_directory_open(&fixture->home, "one", &directory, NULL), 0);
+	vm_directory_close(&directory);
+}
+
 static void test_usage(void **state)
 {
 	struct fixture *fixture = *state;
@@ -178,6 +198,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_names_are_not_opened, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_withdraw, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_usage, setup, teardown),
 	};
 
