@@ -133,54 +133,27 @@ static int remove_one(const struct vm_directory *directory,
 	return request(directory, "DELETE", path, NULL, ret_removed, err);
 }
 
-/* What was bound is appended to `bound`. */
-static int add_one(const struct vm_directory *directory, const struct vmnet_port_forward *forward,
-		   json_t *bound, struct error *err)
-{
-	json_t *answer = NULL;
-	json_t *body = control_json_forward(forward);
-	int r = request(directory, "POST", "/v1/forwards", body, &answer, err);
-
-	json_decref(body);
-	if (r == 0)
-		json_array_extend(bound, answer);
-	json_decref(answer);
-	return r;
-}
-
-/* All or none: what was added before one failed is removed again. */
-static void take_back(const struct vm_directory *directory, const json_t *bound)
-{
-	const json_t *entry;
-	size_t i;
-
-	json_array_foreach(bound, i, entry)
-	{
-		struct vmnet_port_forward forward;
-		json_t *removed = NULL;
-		if (control_json_parse_forward(entry, &forward, NULL))
-			(void)!remove_one(directory, &forward, &removed, NULL);
-		json_decref(removed);
-	}
-}
-
+/* One request, so that nothing that ends this program leaves half of them. */
 static int add_all(const struct vm_home *home, const struct vm_directory *directory,
-		   const struct forward_specs *specs, json_t *bound, struct error *err)
+		   const struct forward_specs *specs, json_t **ret_bound, struct error *err)
 {
 	struct vm_home_settings settings;
-	int r = vm_home_load_settings(home, &settings, err);
 
-	for (size_t i = 0; i < specs->count && r == 0; i++) {
-		for (uint32_t port = 0; port < specs->items[i].count && r == 0; port++) {
+	int r = vm_home_load_settings(home, &settings, err);
+	if (r < 0)
+		return r;
+	json_t *wanted = json_array();
+	for (size_t i = 0; i < specs->count; i++) {
+		for (uint32_t port = 0; port < specs->items[i].count; port++) {
 			struct vmnet_port_forward forward = { 0 };
 			if (!control_json_parse_address(settings.expose_address, &forward))
 				forward.external_family = AF_UNSPEC; /* was checked on loading */
 			forward_spec_get(&specs->items[i], port, &forward);
-			r = add_one(directory, &forward, bound, err);
+			json_array_append_new(wanted, control_json_forward(&forward));
 		}
 	}
-	if (r < 0)
-		take_back(directory, bound);
+	r = request(directory, "POST", "/v1/forwards", wanted, ret_bound, err);
+	json_decref(wanted);
 	return r;
 }
 
@@ -308,8 +281,7 @@ static int act(const struct vm_home *home, const struct vm_directory *directory,
 	case ACTION_NONE:
 		break;
 	case ACTION_ADD:
-		forwards = json_array();
-		r = add_all(home, directory, &options->specs, forwards, &err);
+		r = add_all(home, directory, &options->specs, &forwards, &err);
 		break;
 	case ACTION_REMOVE:
 		r = remove_all(directory, &options->specs, &err);

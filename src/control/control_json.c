@@ -95,8 +95,9 @@ static bool is_match(const struct vmnet_port_forward *forward,
 	return true;
 }
 
-json_t *control_json_matching_forwards(vmnet_network_ref network,
-				       const struct vmnet_port_forward *wanted)
+/* Those behind the `first` oldest that match `wanted`, NULL = all. */
+static json_t *list_forwards(vmnet_network_ref network, size_t first,
+			     const struct vmnet_port_forward *wanted)
 {
 	size_t room = vmnet_network_get_port_forwards(network, NULL, 0) + SPARE_ENTRIES;
 	autofree struct vmnet_port_forward *forwards = calloc(room, sizeof(*forwards));
@@ -104,16 +105,27 @@ json_t *control_json_matching_forwards(vmnet_network_ref network,
 		return NULL;
 	size_t count = vmnet_network_get_port_forwards(network, forwards, room);
 	json_t *list = json_array();
-	for (size_t i = 0; i < count && i < room; i++) {
+	for (size_t i = first; i < count && i < room; i++) {
 		if (!wanted || is_match(&forwards[i], wanted))
 			json_array_append_new(list, control_json_forward(&forwards[i]));
 	}
 	return list;
 }
 
+json_t *control_json_matching_forwards(vmnet_network_ref network,
+				       const struct vmnet_port_forward *wanted)
+{
+	return list_forwards(network, 0, wanted);
+}
+
+json_t *control_json_newer_forwards(vmnet_network_ref network, size_t first)
+{
+	return list_forwards(network, first, NULL);
+}
+
 json_t *control_json_forwards(vmnet_network_ref network)
 {
-	return control_json_matching_forwards(network, NULL);
+	return list_forwards(network, 0, NULL);
 }
 
 static void visit_drop(void *context, const char *name, uint64_t count)
@@ -243,4 +255,44 @@ bool control_json_parse_forward(const json_t *object, struct vmnet_port_forward 
 	if (good)
 		*ret_forward = forward;
 	return good;
+}
+
+static bool parse_list(const json_t *list, struct vmnet_port_forward *forwards, struct error *err)
+{
+	const json_t *entry;
+	size_t i;
+
+	json_array_foreach(list, i, entry)
+	{
+		if (!control_json_parse_forward(entry, &forwards[i], err)) {
+			error_prefix(err, "forward %zu of the list", i + 1);
+			return false;
+		}
+	}
+	return true;
+}
+
+bool control_json_parse_forwards(const json_t *root, struct vmnet_port_forward **ret_forwards,
+				 size_t *ret_count, struct error *err)
+{
+	size_t count = json_is_array(root) ? json_array_size(root) : 1;
+
+	if (count == 0 || count > CONTROL_FORWARDS_MOST) {
+		error_set(err, "a list should have 1 to %zu forwards", CONTROL_FORWARDS_MOST);
+		return false;
+	}
+	struct vmnet_port_forward *forwards = calloc(count, sizeof(*forwards));
+	if (!forwards) {
+		error_set(err, "out of memory");
+		return false;
+	}
+	bool good = json_is_array(root) ? parse_list(root, forwards, err)
+					: control_json_parse_forward(root, forwards, err);
+	if (!good) {
+		free(forwards);
+		return false;
+	}
+	*ret_forwards = forwards;
+	*ret_count = count;
+	return true;
 }

@@ -14,10 +14,13 @@
 struct error;
 
 #define CONTROL_ADDRESS_TEXT_SIZE INET6_ADDRSTRLEN
+#define CONTROL_FORWARDS_MOST	  ((size_t)4096) /* in one request; as many as a network has */
 
 /* Each returns a new reference, NULL without memory. */
 json_t *control_json_forward(const struct vmnet_port_forward *forward);
 json_t *control_json_forwards(vmnet_network_ref network);
+/* Without the `first` oldest. */
+json_t *control_json_newer_forwards(vmnet_network_ref network, size_t first);
 /* Those of the network that came from `wanted`: its protocol, address and port. */
 json_t *control_json_matching_forwards(vmnet_network_ref network,
 				       const struct vmnet_port_forward *wanted);
@@ -28,6 +31,9 @@ json_t *control_json_neighbours(vmnet_network_ref network);
  * externalAddress is "*", a missing internalAddress 0.0.0.0. */
 bool control_json_parse_forward(const json_t *object, struct vmnet_port_forward *ret_forward,
 				struct error *err) MUST_USE;
+/* One forward, or a list of 1 to CONTROL_FORWARDS_MOST. The caller frees *ret_forwards. */
+bool control_json_parse_forwards(const json_t *root, struct vmnet_port_forward **ret_forwards,
+				 size_t *ret_count, struct error *err) MUST_USE;
 
 /* "tcp", "udp" to IPPROTO_TCP, IPPROTO_UDP. */
 bool control_json_parse_protocol(const char *text, uint8_t *ret_protocol) MUST_USE;

@@ -18,7 +18,7 @@
 #include "base/text.h"
 #include "control/control_json.h"
 
-#define BODY_MOST	  ((size_t)64 * 1024)
+#define BODY_MOST	  ((size_t)1 << 20) /* CONTROL_FORWARDS_MOST with all their keys */
 #define CONNECTIONS_MOST  32u
 #define CONNECTION_IDLE_S 30u
 
@@ -111,29 +111,58 @@ static void tell_change(const struct control_server *server)
 		server->options.forwards_changed(server->options.context);
 }
 
-static enum MHD_Result add_forward(struct control_server *server, struct MHD_Connection *connection,
-				   const struct request *request)
+/* Only this thread adds forwards once it runs, so what was added since stands behind `first`. */
+static void take_back(const struct control_server *server, size_t first)
 {
-	struct vmnet_port_forward forward;
-	struct vmnet_port_forward bound = { 0 };
+	size_t count = vmnet_network_get_port_forwards(server->options.network, NULL, 0);
+	autofree struct vmnet_port_forward *forwards = calloc(count + 1, sizeof(*forwards));
+
+	if (!forwards)
+		return; /* they stay, and are listed */
+	(void)vmnet_network_get_port_forwards(server->options.network, forwards, count);
+	for (size_t i = first; i < count; i++)
+		(void)vmnet_network_remove_port_forward(server->options.network, &forwards[i],
+							NULL); /* it is there */
+}
+
+/* All or none. */
+static vmnet_return_t add_all(const struct control_server *server,
+			      const struct vmnet_port_forward *forwards, size_t count, size_t first,
+			      struct vmnet_error *error)
+{
+	for (size_t i = 0; i < count; i++) {
+		vmnet_return_t status = vmnet_network_add_port_forward(server->options.network,
+								       &forwards[i], NULL, error);
+		if (status != VMNET_SUCCESS) {
+			take_back(server, first);
+			return status;
+		}
+	}
+	return VMNET_SUCCESS;
+}
+
+static enum MHD_Result add_forwards(struct control_server *server,
+				    struct MHD_Connection *connection,
+				    const struct request *request)
+{
+	autofree struct vmnet_port_forward *forwards = NULL;
+	size_t count;
 	struct vmnet_error error = { .text = "" };
 	struct error err = { .text = "the body is not JSON" };
 
-	json_t *object = json_loadb(request->body ? request->body : "", request->size,
-				    JSON_REJECT_DUPLICATES, NULL);
-	bool good = object && control_json_parse_forward(object, &forward, &err);
-	json_decref(object);
+	json_t *root = json_loadb(request->body ? request->body : "", request->size,
+				  JSON_REJECT_DUPLICATES, NULL);
+	bool good = root && control_json_parse_forwards(root, &forwards, &count, &err);
+	json_decref(root);
 	if (!good)
 		return answer_error(connection, MHD_HTTP_BAD_REQUEST, err.text);
-	vmnet_return_t status =
-		vmnet_network_add_port_forward(server->options.network, &forward, &bound, &error);
+	size_t first = vmnet_network_get_port_forwards(server->options.network, NULL, 0);
+	vmnet_return_t status = add_all(server, forwards, count, first, &error);
 	if (status != VMNET_SUCCESS)
 		return answer_failure(connection, status, &error);
 	tell_change(server);
-	/* One entry per socket; `bound` knows the port where 0 was asked for. */
-	forward.external_port = bound.external_port;
 	return answer(connection, MHD_HTTP_CREATED,
-		      control_json_matching_forwards(server->options.network, &forward));
+		      control_json_newer_forwards(server->options.network, first));
 }
 
 static enum MHD_Result remove_forward(struct control_server *server,
@@ -182,7 +211,7 @@ static enum MHD_Result answer_forwards(struct control_server *server,
 		return answer(connection, MHD_HTTP_OK,
 			      control_json_forwards(server->options.network));
 	if (strcmp(method, MHD_HTTP_METHOD_POST) == 0)
-		return add_forward(server, connection, request);
+		return add_forwards(server, connection, request);
 	if (strcmp(method, MHD_HTTP_METHOD_DELETE) == 0)
 		return remove_forward(server, connection);
 	return answer_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "method not allowed");

@@ -5,7 +5,8 @@
  *
  *     GET    /v1/status       who runs, which subnet and address
  *     GET    /v1/forwards     one object per bound socket
- *     POST   /v1/forwards     a forward object; 201 with what was bound
+ *     POST   /v1/forwards     a forward object or a list of them, all or none; 201 with what was
+ *                             bound
  *     DELETE /v1/forwards?protocol=tcp&externalPort=2222[&externalAddress=127.0.0.1]
  *     GET    /v1/statistics   frames, flows, drops by reason
  *     GET    /v1/neighbours   the guests the network knows

@@ -11,6 +11,7 @@ import re
 import resource
 import shutil
 import signal
+import socket
 import sqlite3
 import stat
 import struct
@@ -23,6 +24,14 @@ from lab.tartlet import FACT, FORWARD, children, wait_gone
 FAKE_QEMU = pathlib.Path(__file__).resolve().parent / "lab" / "fake_qemu.py"
 COMMANDS = ["create", "run", "ip", "list", "get", "stop", "delete", "forward", "netns"]
 VERSION = re.compile(r"^tartlet \d+\.\d+\.\d+\n$")
+
+
+def free_ports(count):
+    """The first of so many on loopback that nobody listens on, below those the kernel gives away."""
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        used = {int(line.split()[1].rpartition(":")[2], 16) for line in list(table)[1:]}
+    return next(first for first in range(10000, 32000 - count, count)
+                if used.isdisjoint(range(first, first + count)))
 
 
 def without_ping(errors):
@@ -519,6 +528,26 @@ def test_forward_commands(cli, vm):
     running.end(signal.SIGTERM)
 
 
+def test_forward_of_a_thousand_ports(cli, vm):
+    """One request, which is quick; with a port in the middle that is taken nothing is added."""
+    running = cli.start("one", "--accel", "tcg")
+    first = free_ports(1000)
+    ports = f"127.0.0.1:{first}-{first + 999}:1-1000"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", first + 500))
+        taken.listen()
+        said = cli.refused("forward", "add", "one", ports, expect=1)
+    assert said == f"TCP port {first + 500} on 127.0.0.1 is in use by another program\n"
+    assert cli.run("forward", "list", "one")[0] == ""
+    begin = time.monotonic()
+    lines = cli.run("forward", "add", "one", ports)[0].splitlines()
+    assert time.monotonic() - begin < 2
+    assert len(lines) == 1000 and lines[999] == f"tcp 127.0.0.1:{first + 999} -> 1000"
+    assert cli.run("forward", "list", "one")[0].splitlines() == lines
+    assert len(json.loads((cli.home / "vms/one/run.json").read_text())["forwards"]) == 1000
+    assert running.end(signal.SIGTERM)[0] == 0
+
+
 def test_forward_remove_takes_only_what_is_meant(cli, vm):
     """One port of two addresses, to two ports of the guest."""
     running = cli.start("one", "--accel", "tcg")
@@ -840,7 +869,6 @@ def test_blank_label(cli):
 
 def test_scope_where_systemd_is(cli, vm):
     """The exact call, made where the user has a manager; its failure hinders nothing."""
-    import socket
     runtime = cli.path / "runtime"
     (runtime / "systemd").mkdir()
     (cli.path / "bin/busctl").write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{cli.path}/asked\nexit 1\n')

@@ -49,6 +49,8 @@ vmnet_return_t vmnet_network_add_port_forward(vmnet_network_ref network,
 {
 	if (network->refuse)
 		return refuse(network, error);
+	if (network->taken != 0 && forward->external_port == network->taken)
+		return VMNET_SHARING_SERVICE_BUSY;
 	struct vmnet_port_forward made = *forward;
 	if (made.external_port == 0)
 		made.external_port = FREE_PORT;
@@ -58,7 +60,8 @@ vmnet_return_t vmnet_network_add_port_forward(vmnet_network_ref network,
 	} else {
 		network->forwards[network->count++] = made;
 	}
-	*bound = made;
+	if (bound)
+		*bound = made;
 	return VMNET_SUCCESS;
 }
 

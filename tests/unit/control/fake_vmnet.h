@@ -12,6 +12,7 @@ struct vmnet_network {
 	struct vmnet_port_forward forwards[FAKE_FORWARDS];
 	size_t count;
 	vmnet_return_t refuse; /* what adding and removing answer; 0 = they work */
+	uint16_t taken;	       /* this port cannot be added; 0 = none */
 };
 
 void fake_vmnet_init(struct vmnet_network *network);

@@ -99,6 +99,39 @@ static void test_refused(void **state)
 	}
 }
 
+static void test_list_of_wanted(void **state)
+{
+	struct vmnet_port_forward *forwards;
+	struct error err;
+	size_t count;
+
+	(void)state;
+	json_t *list = json_loads("[{\"externalPort\":1,\"internalPort\":2},"
+				  "{\"externalPort\":3,\"internalPort\":4,\"protocol\":\"udp\"}]",
+				  0, NULL);
+	assert_true(control_json_parse_forwards(list, &forwards, &count, &err));
+	assert_int_equal(count, 2);
+	assert_int_equal(forwards[0].external_port, 1);
+	assert_int_equal(forwards[1].protocol, IPPROTO_UDP);
+	free(forwards);
+	assert_true(control_json_parse_forwards(json_array_get(list, 1), &forwards, &count, &err));
+	assert_int_equal(count, 1);
+	assert_int_equal(forwards[0].internal_port, 4);
+	free(forwards);
+
+	json_array_append_new(list, json_object());
+	assert_false(control_json_parse_forwards(list, &forwards, &count, &err));
+	assert_string_equal(err.text, "forward 3 of the list: externalPort is missing");
+	json_array_clear(list);
+	assert_false(control_json_parse_forwards(list, &forwards, &count, &err));
+	assert_string_equal(err.text, "a list should have 1 to 4096 forwards");
+	for (size_t i = 0; i <= CONTROL_FORWARDS_MOST; i++)
+		json_array_append_new(list, json_null());
+	assert_false(control_json_parse_forwards(list, &forwards, &count, &err));
+	assert_string_equal(err.text, "a list should have 1 to 4096 forwards");
+	json_decref(list);
+}
+
 static void test_lists(void **state)
 {
 	struct vmnet_network network;
@@ -146,11 +179,9 @@ static void test_statistics_and_neighbours(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_lists),
-		cmocka_unit_test(test_statistics_and_neighbours),
+		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_refused),	   cmocka_unit_test(test_list_of_wanted),
+		cmocka_unit_test(test_lists),	   cmocka_unit_test(test_statistics_and_neighbours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -159,6 +159,34 @@ static void test_forwards(void **state)
 	assert_int_equal(fixture->changes, 3);
 }
 
+/* A list is added whole, or what was added of it is taken back and what was there before stays. */
+static void test_list_of_forwards(void **state)
+{
+	struct fixture *fixture = *state;
+	struct error err;
+	json_t *answer;
+
+	assert_int_equal(ask(fixture, "POST", "/v1/forwards",
+			     "{\"externalPort\":79,\"internalPort\":79}", &answer, NULL),
+			 0);
+	json_decref(answer);
+	assert_int_equal(fixture->network.count, 2);
+	fixture->network.taken = 82;
+	static const char three[] = "[{\"externalPort\":80,\"internalPort\":1},"
+				    "{\"externalPort\":81,\"internalPort\":2},"
+				    "{\"externalPort\":82,\"internalPort\":3}]";
+	assert_int_equal(ask(fixture, "POST", "/v1/forwards", three, &answer, &err), -EREMOTEIO);
+	assert_int_equal(fixture->network.count, 2);
+	assert_int_equal(fixture->network.forwards[0].external_port, 79);
+	assert_int_equal(fixture->changes, 1);
+	fixture->network.taken = 0;
+	assert_int_equal(ask(fixture, "POST", "/v1/forwards", three, &answer, &err), 0);
+	assert_int_equal(json_array_size(answer), 6);
+	json_decref(answer);
+	assert_int_equal(fixture->network.count, 8);
+	assert_int_equal(fixture->changes, 2);
+}
+
 static void test_library_refuses(void **state)
 {
 	static const struct {
@@ -197,7 +225,8 @@ static void test_bad_requests(void **state)
 		{ "POST", "/v1/status", "{}", "method not allowed" },
 		{ "PUT", "/v1/forwards", "{}", "method not allowed" },
 		{ "POST", "/v1/forwards", NULL, "the body is not JSON" },
-		{ "POST", "/v1/forwards", "[]", "JSON object" },
+		{ "POST", "/v1/forwards", "[]", "a list should have" },
+		{ "POST", "/v1/forwards", "[1]", "JSON object" },
 		{ "POST", "/v1/forwards", "{\"externalPort\":1}", "internalPort is missing" },
 		{ "DELETE", "/v1/forwards", NULL, "protocol should be" },
 		{ "DELETE", "/v1/forwards?protocol=tcp", NULL, "externalPort should be" },
@@ -226,11 +255,12 @@ static void test_body_too_large(void **state)
 	struct fixture *fixture = *state;
 	struct error err;
 	json_t *answer;
-	char *text = malloc(200001);
+	const size_t size = (size_t)2 << 20;
+	char *text = malloc(size + 1);
 	json_t *body = json_object();
 
-	memset(text, 'x', 200000);
-	text[200000] = 0;
+	memset(text, 'x', size);
+	text[size] = 0;
 	json_object_set_new(body, "x", json_string(text));
 	assert_int_equal(control_client_request(fixture->directory_fd, "POST", "/v1/forwards", body,
 						&answer, &err),
@@ -307,6 +337,7 @@ int main(void)
 		TEST(test_socket_is_the_users_alone),
 		TEST(test_status),
 		TEST(test_forwards),
+		TEST(test_list_of_forwards),
 		TEST(test_library_refuses),
 		TEST(test_bad_requests),
 		TEST(test_body_too_large),
