@@ -76,7 +76,8 @@ static int remove_vm(const struct vm_home *home, const struct vm_directory *dire
 		return r;
 	r = remove_whole(home, directory, err);
 	if (r < 0)
-		error_prefix(err, "the files of VM \"%s\" are removed, the VM is not", directory->name);
+		error_prefix(err, "the files of VM \"%s\" are removed, the VM is not",
+			     directory->name);
 	return r;
 }
 

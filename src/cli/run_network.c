@@ -221,7 +221,8 @@ int run_network_create(const struct run_network_request *request, struct run_net
 	struct run_network network = { 0 };
 	vmnet_return_t status;
 
-	ret_network->name = request->name; /* creating may log */
+	/* Creating may log. */
+	ret_network->name = request->is_vm && request->label ? request->label : request->name;
 	memcpy(plan.mac.ether_addr_octet, request->mac.octet, sizeof(plan.mac.ether_addr_octet));
 	plan.config = vmnet_network_configuration_create(VMNET_SHARED_MODE, &status);
 	if (!plan.config) {

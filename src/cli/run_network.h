@@ -11,7 +11,7 @@ struct error;
 struct network_options;
 struct vm_home;
 
-/* All borrowed for the call, but for the name. */
+/* All borrowed for the call, but for the name and the label. */
 struct run_network_request {
 	const struct vm_home *home;
 	const struct network_options *options;
@@ -27,12 +27,13 @@ struct run_network {
 	struct ip_prefix subnet;   /* as it really is */
 	struct ip_addr address;	   /* the guest's */
 	struct ip_addr gateway;
-	const char *name; /* the request's, borrowed */
+	const char *name; /* a VM's label, or the request's name; borrowed */
 };
 
 /*
  * 0 or negative errno with a sentence; then nothing is held. Its warnings go to standard error as
- * "NAME: text", so name and *ret_network have to stay where they are until run_network_done().
+ * "NAME: text", so name, label and *ret_network have to stay where they are until
+ * run_network_done().
  */
 int run_network_create(const struct run_network_request *request, struct run_network *ret_network,
 		       struct error *err) MUST_USE;

@@ -61,7 +61,6 @@ vmnet_network_configuration_ref vmnet_network_configuration_create(vmnet_mode_t 
 		config->mtu = 1500;
 		config->prefix_length = 24;
 		config->capture_fd = -1;
-		memcpy(config->label, "vmnet", sizeof("vmnet"));
 	}
 	if (status)
 		*status = result;

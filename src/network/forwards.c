@@ -66,15 +66,35 @@ static struct ip_endpoint forwards_endpoint(const struct vmnet_port_forward *bou
 	};
 }
 
+/* Is a socket of ours in the way? An unspecified address is in the way of all of its family. */
+static bool forwards_is_ours(struct vmnet_network *network, const struct nat_forward *wanted)
+{
+	list_for_each_safe(node, next, &network->forwards)
+	{
+		const struct vmnet_port_forward *bound =
+			&container_of(node, struct network_forward, node)->bound;
+		struct ip_endpoint at = forwards_endpoint(bound);
+
+		if (bound->protocol == wanted->protocol && at.port == wanted->external.port &&
+		    at.addr.family == wanted->external.addr.family &&
+		    (ip_addr_equal(&at.addr, &wanted->external.addr) ||
+		     ip_addr_is_unspecified(&at.addr) ||
+		     ip_addr_is_unspecified(&wanted->external.addr)))
+			return true;
+	}
+	return false;
+}
+
 static void forwards_explain(struct vmnet_network *network, const struct forwards_call *call,
 			     struct error *err)
 {
 	const struct ip_endpoint *at = &call->forward.external;
 	const char *protocol = call->forward.protocol == IPPROTO_TCP ? "TCP" : "UDP";
 	char text[IP_ADDR_TEXT_SIZE];
+	bool is_ours = call->status == -EADDRINUSE && forwards_is_ours(network, &call->forward);
 
 	ip_addr_format(&at->addr, text);
-	switch (-call->status) {
+	switch (is_ours ? EEXIST : -call->status) {
 	case EADDRINUSE:
 		registry_explain_port(network->registry, call->forward.protocol, at, err);
 		break;

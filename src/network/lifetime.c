@@ -29,15 +29,16 @@ static void *lifetime_thread(void *context)
 	return NULL;
 }
 
-/* 15 bytes of the label, cut where a character begins; what a host's tools show. */
+/* 15 bytes of the name, cut where a character begins; what a host's tools show. */
 static void lifetime_name_thread(struct vmnet_network *network)
 {
+	const char *whole = network_name(network);
 	char name[16];
-	size_t size = strnlen(network->config.label, sizeof(name) - 1);
+	size_t size = strnlen(whole, sizeof(name) - 1);
 
-	while (size > 0 && ((unsigned char)network->config.label[size] & 0xc0) == 0x80)
+	while (size > 0 && ((unsigned char)whole[size] & 0xc0) == 0x80)
 		size--;
-	memcpy(name, network->config.label, size);
+	memcpy(name, whole, size);
 	name[size] = '\0';
 	(void)pthread_setname_np(network->thread, name); /* only a convenience */
 }

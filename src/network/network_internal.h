@@ -80,6 +80,12 @@ struct vmnet_network {
 	uint64_t drain_until_ns;
 };
 
+/* What the host's tools show: the label, or a word where there is none. */
+static inline const char *network_name(const struct vmnet_network *network)
+{
+	return network->config.label[0] ? network->config.label : "vmnet";
+}
+
 /* stages.c: builds the stages and joins their doors. Negative errno with a sentence. */
 int network_stages_new(struct vmnet_network *network, int capture_fd, struct error *err) MUST_USE;
 void network_stages_free(struct vmnet_network *network);

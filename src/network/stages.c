@@ -133,7 +133,7 @@ int network_stages_new(struct vmnet_network *network, int capture_fd, struct err
 	if (status == 0)
 		status = stages_new_nat(network);
 	if (status == 0 && capture_fd >= 0)
-		status = capture_new(capture_fd, network->config.label, &network->capture, err);
+		status = capture_new(capture_fd, network_name(network), &network->capture, err);
 	if (status < 0) {
 		if (err && err->text[0] == '\0')
 			error_set(err, "cannot start the network: %s", strerror(-status));

@@ -729,6 +729,40 @@ def test_log_lines_name_the_vm(cli):
     assert line.startswith(f'second: subnet {subnet} is assigned to "first" too')
 
 
+@pytest.mark.parametrize("name, begins", [("  padded ", "padded: "), ("x" * 80, "x" * 64 + ": "), ("  ", "  : ")])
+def test_log_lines_begin_with_the_label(cli, name, begins):
+    cli.create("first")
+    cli.create(name)
+    first = cli.start("first", "--accel", "tcg")
+    subnet = first.fact("subnet")
+    assert first.end(signal.SIGTERM)[0] == 0
+    running = cli.start(name, "--accel", "tcg", "--net-vmnet-subnet", subnet)
+    [line] = running.end(signal.SIGTERM)[2].splitlines()
+    assert line.startswith(f'{begins}subnet {subnet} is assigned to "first" too')
+
+
+@pytest.mark.parametrize("name, holder", [("  ", "another network"), (" a b ", 'VM "a b"')])
+def test_sentence_names_the_holder(cli, vm, name, holder):
+    cli.create(name)
+    running = cli.start(name, "--accel", "tcg", "--net-vmnet-expose", "127.0.0.1:0:22")
+    port = FORWARD.match(running.process.stdout.readline().rstrip())["external"]
+    said = cli.refused("run", "one", "--accel", "tcg", "--net-vmnet-expose", f"127.0.0.1:{port}:22", expect=1)
+    assert said == f"TCP port {port} on 127.0.0.1 is in use by {holder}\n"
+    threads = {path.read_text().rstrip("\n")
+               for path in pathlib.Path(f"/proc/{running.process.pid}/task").glob("*/comm")}
+    assert (name.strip() or "vmnet") in threads
+    assert running.end(signal.SIGTERM)[0] == 0
+
+
+def test_own_port_by_another_address(cli, vm):
+    running = cli.start("one", "--accel", "tcg", "--net-vmnet-expose", "0.0.0.0:0:22")
+    port = FORWARD.match(running.process.stdout.readline().rstrip())["external"]
+    for address in ("0.0.0.0", "127.0.0.1"):
+        assert cli.refused("forward", "add", "one", f"{address}:{port}:10", expect=1) == (
+            f"TCP port {port} on {address} is forwarded already\n")
+    assert running.end(signal.SIGTERM)[0] == 0
+
+
 def test_closed_standard_streams(cli):
     """No file of ours gets the number of a standard stream, so nothing is printed into one."""
     def close(*numbers):
