@@ -43,7 +43,8 @@ static int remove_whole(const struct vm_home *home, const struct vm_directory *d
 
 	int r = vm_home_state_directory(home, &state_directory, err);
 	if (r == 0)
-		r = vm_directory_withdraw(home, directory, &draft, err);
+		r = vm_home_explain_write(home, vm_directory_withdraw(home, directory, &draft, err),
+					  err);
 	if (r < 0)
 		return r;
 	vmnet_return_t status =
@@ -90,7 +91,7 @@ static int delete_one(const struct vm_home *home, const char *name)
 	if (code != COMMAND_OK)
 		return code;
 	/* Held to the end: nobody starts what is being deleted. */
-	int lock_fd = vm_lock_take(directory.fd, &err);
+	int lock_fd = vm_home_explain_write(home, vm_lock_take(directory.fd, &err), &err);
 	if (lock_fd == -EBUSY)
 		error_set(&err, "VM \"%s\" is running", name);
 	if (lock_fd < 0 || remove_vm(home, &directory, &err) < 0)

@@ -77,7 +77,8 @@ static int resolve_mac_collision(struct run *run, struct error *err)
 		puts("There is already a running VM with the same MAC address!");
 		puts("Resetting VM to assign a new MAC address...");
 		run->config.mac = vm_config_random_mac();
-		r = vm_config_save(run->directory->fd, &run->config, err);
+		r = vm_home_explain_write(
+			run->home, vm_config_save(run->directory->fd, &run->config, err), err);
 	}
 	vm_directory_free_names(names, count);
 	return r;
@@ -94,7 +95,7 @@ static int lock_vm(struct run *run, struct error *err)
 		r = resolve_mac_collision(run, err);
 	if (r < 0)
 		return r;
-	r = vm_lock_take(run->directory->fd, err);
+	r = vm_home_explain_write(run->home, vm_lock_take(run->directory->fd, err), err);
 	if (r < 0)
 		return r;
 	run->lock_fd = r;
@@ -149,7 +150,7 @@ static int write_state(const struct run *run, struct error *err)
 	snprintf(state.label, sizeof(state.label), "%s", run->label ? run->label : "");
 	int r = run_state_write(run->directory->fd, &state, err);
 	run_state_done(&state);
-	return r;
+	return vm_home_explain_write(run->home, r, err);
 }
 
 /* On the control server's thread, which alone writes the state once it runs. */
@@ -212,7 +213,7 @@ static int start(struct run *run, struct error *err)
 	if (run->log_fd < 0) {
 		r = run->log_fd;
 		run->log_fd = -1;
-		return r;
+		return vm_home_explain_write(run->home, r, err);
 	}
 	(void)fd_raise_limit(); /* the library sizes its tables by what there is */
 	r = start_network(run, err);

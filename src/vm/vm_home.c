@@ -215,6 +215,13 @@ int vm_home_load_settings(const struct vm_home *home, struct vm_home_settings *r
 	return 0;
 }
 
+int vm_home_explain_write(const struct vm_home *home, int status, struct error *err)
+{
+	if (status == -EROFS || status == -EACCES || status == -EPERM)
+		error_prefix(err, "home directory %s is not writable", home->path);
+	return status;
+}
+
 int vm_home_lock(const struct vm_home *home, struct error *err)
 {
 	while (flock(home->fd, LOCK_EX) < 0) {

@@ -43,6 +43,10 @@ int vm_home_state_directory(const struct vm_home *home, char **ret_path,
 int vm_home_load_settings(const struct vm_home *home, struct vm_home_settings *ret_settings,
 			  struct error *err) MUST_USE;
 
+/* For what was written in the home: puts before the sentence of a failure that the home is not
+ * writable, where that is why. Returns the status. */
+int vm_home_explain_write(const struct vm_home *home, int status, struct error *err);
+
 /*
  * The lock that all tartlet processes of this home share: held from the check for MAC collisions
  * until the VM's own lock is held. Waits. 0 or negative errno with a sentence.

@@ -16,6 +16,7 @@ import sqlite3
 import stat
 import struct
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -307,6 +308,45 @@ def test_home_cannot_be_made(cli):
     (cli.path / "file").touch()
     said = cli.run("list", expect=1, TARTLET_HOME=str(cli.path / "file/home"))[1]
     assert said.startswith("TARTLET_HOME is invalid: ") and "we can't create it" in said
+
+
+NOT_WRITABLE = [["run", "one", "--accel", "tcg"], ["delete", "one"]]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
+@pytest.mark.parametrize("argv", NOT_WRITABLE)
+def test_home_on_a_read_only_file_system(cli, vm, argv):
+    script = 'mount --bind "$TARTLET_HOME" "$TARTLET_HOME"; mount -o remount,bind,ro "$TARTLET_HOME"; exec "$@"'
+    done = subprocess.run(["unshare", "--mount", "sh", "-ec", script, "sh", cli.program, *argv],
+                          env=cli.environment, capture_output=True, text=True, timeout=40, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(f"home directory {cli.home} is not writable: .*: Read-only file system\n", done.stderr)
+    assert cli.run("list", "-q")[0] == "one\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changes its user")
+@pytest.mark.parametrize("argv", NOT_WRITABLE)
+@pytest.mark.parametrize("lockable", [False, True])
+def test_home_of_another_user(program, argv, lockable):
+    """Which may be read; config.json too, or it may even be locked, but nothing be made."""
+    with tempfile.TemporaryDirectory(prefix="tartlet-") as scratch:  # pytest's own are for root alone
+        path = pathlib.Path(scratch)
+        shutil.copyfile(program, path / "tartlet")
+        cli = Cli(program, path)
+        for file in (path, path / "tartlet"):
+            file.chmod(0o755)
+        cli.create("one")
+        cli.run("run", "one", "--accel", "tcg", FAKE_QEMU="poweroff")  # makes the rest of the home
+        for file in [cli.home, *cli.home.rglob("*")]:
+            file.chmod(0o755 if file.is_dir() else 0o644)
+        if lockable:
+            (cli.home / "vms/one/config.json").chmod(0o666)
+        done = subprocess.run([path / "tartlet", *argv], env=cli.environment | {"XDG_RUNTIME_DIR": ""},
+                              user="nobody", group="nogroup", extra_groups=[], capture_output=True, text=True,
+                              timeout=40, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert re.fullmatch(f"home directory {cli.home} is not writable: .*: Permission denied\n", done.stderr)
+        assert cli.run("list", "-q")[0] == "one\n"
 
 
 def test_default_home(cli):
