@@ -66,6 +66,13 @@ static void check_complete(struct argp_state *state, const struct create_options
 		argp_error(state, "--initrd FILE is missing");
 }
 
+static const char *parse_path(struct argp_state *state, const char *option, const char *argument)
+{
+	if (!argument[0])
+		argp_error(state, "%s needs the name of a file", option);
+	return argument;
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	struct create_options *options = state->input;
@@ -73,10 +80,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 	switch (key) {
 	case KEY_KERNEL:
-		options->kernel = argument;
+		options->kernel = parse_path(state, "--kernel", argument);
 		return 0;
 	case KEY_INITRD:
-		options->initrd = argument;
+		options->initrd = parse_path(state, "--initrd", argument);
 		return 0;
 	case KEY_CMDLINE:
 		if (!vm_config_cmdline_check(argument, &err))
@@ -84,7 +91,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		options->cmdline = argument;
 		return 0;
 	case KEY_DISK:
-		options->disk = argument;
+		options->disk = parse_path(state, "--disk", argument);
 		return 0;
 	case KEY_DISK_SIZE:
 		options->disk_gb =

@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "cli/printable.h"
+#include "control/control_json.h"
 #include "vmnet/vmnet.h"
 
 /* Tart's own sentence (its section in the contract); the address and the ranges are ours. */
@@ -24,14 +26,19 @@ struct piece {
 static bool refuse(const struct piece *piece, const char *format, ...) PRINTF_LIKE(2, 3);
 static bool refuse(const struct piece *piece, const char *format, ...)
 {
+	char piece_text[256];
 	char reason[256];
+	char shown[sizeof(piece_text) + sizeof(reason) + 8];
 	va_list arguments;
 
 	va_start(arguments, format);
 	vsnprintf(reason, sizeof(reason), format, arguments);
 	va_end(arguments);
-	error_set(piece->err, "invalid port forwarding spec \"%.*s\": %s", (int)piece->raw.length,
-		  piece->raw.start, reason);
+	snprintf(piece_text, sizeof(piece_text), "%.*s", (int)piece->raw.length, piece->raw.start);
+	snprintf(shown, sizeof(shown), "\"%s\": %s", piece_text, reason);
+	char printed[sizeof(piece->err->text)];
+	error_set(piece->err, "invalid port forwarding spec %s",
+		  printable(shown, printed, sizeof(printed)));
 	return false;
 }
 
@@ -210,6 +217,19 @@ static bool check_new(const struct piece *piece, const struct forward_specs *spe
 	return true;
 }
 
+static bool check_count(const struct piece *piece, const struct forward_specs *specs,
+			const struct forward_spec *spec)
+{
+	size_t count = spec->count;
+
+	for (size_t i = 0; i < specs->count; i++)
+		count += specs->items[i].count;
+	if (count > CONTROL_FORWARDS_MOST)
+		return refuse(piece, "with it there are %zu forwards, at most %zu are possible",
+			      count, CONTROL_FORWARDS_MOST);
+	return true;
+}
+
 static bool append(struct forward_specs *specs, const struct forward_spec *spec, struct error *err)
 {
 	struct forward_spec *items =
@@ -237,7 +257,7 @@ static bool parse_all(struct forward_specs *specs, const char *text, bool remova
 		if (piece.raw.length == 0)
 			continue;
 		if (!parse_piece(&piece, &spec) || !check_new(&piece, specs, &spec) ||
-		    !append(specs, &spec, err)) {
+		    !check_count(&piece, specs, &spec) || !append(specs, &spec, err)) {
 			specs->count = count_before;
 			return false;
 		}

@@ -150,6 +150,8 @@ def test_help_of_a_command(cli, command):
     ["forward"], ["forward", "add"], ["forward", "add", "x"], ["forward", "remove", "x"],
     ["forward", "list"], ["forward", "change", "x", "1:1"], ["forward", "list", "x", "1:1"],
     ["create", "x"], ["create", "x", "--kernel", "k"], ["create", "x", "--initrd", "i"],
+    ["create", "x", "--kernel", "", "--initrd", "i"], ["create", "x", "--kernel", "k", "--initrd", ""],
+    ["create", "x", "--kernel", "k", "--initrd", "i", "--disk", ""],
     ["create", "x", "--kernel", "k", "--initrd", "i", "--cpu", "0"],
     ["create", "x", "--kernel", "k", "--initrd", "i", "--cpu", "256"],
     ["create", "x", "--kernel", "k", "--initrd", "i", "--cpu", "two"],
@@ -197,6 +199,16 @@ def test_expose_names_the_bad_piece(cli, spec, piece):
 def test_expose_names_the_unknown_protocol(cli):
     said = cli.refused("run", "x", "--net-vmnet-expose", "2222:22/sctp")
     assert 'spec "2222:22/sctp": unknown protocol "sctp", expected tcp or udp' in said
+
+
+@pytest.mark.parametrize("argv", [["run", "x", "--net-vmnet-expose"], ["forward", "add", "x"]])
+def test_as_many_forwards_as_there_can_be(cli, argv):
+    said = cli.refused(*argv, "1-4000:1-4000,5001-5097:1-97")
+    assert 'spec "5001-5097:1-97": with it there are 4097 forwards, at most 4096 are possible' in said
+
+
+def test_spec_with_control_characters(cli):
+    assert 'spec "\\u001b[2J": expected' in cli.refused("run", "x", "--net-vmnet-expose", "\x1b[2J")
 
 
 def test_expose_twice_over_two_options(cli):

@@ -55,7 +55,7 @@ static void test_good(void **state)
 		{ "[::ffff:10.0.0.1]:80:80", IPPROTO_TCP, "10.0.0.1", 80, 80, 1 },
 		{ "8000-8009:9000-9009", IPPROTO_TCP, "", 8000, 9000, 10 },
 		{ "8000-8000:80", IPPROTO_TCP, "", 8000, 80, 1 },
-		{ "1-65535:1-65535/udp", IPPROTO_UDP, "", 1, 1, 65535 },
+		{ "61440-65535:1-4096/udp", IPPROTO_UDP, "", 61440, 1, 4096 },
 		{ "10.0.0.1:8000-8001:80-81/udp", IPPROTO_UDP, "10.0.0.1", 8000, 80, 2 },
 		{ ",,2222:22,", IPPROTO_TCP, "", 2222, 22, 1 },
 	};
@@ -132,6 +132,15 @@ static void test_bad(void **state)
 		{ "1-3:1-2", "1-3:1-2", "the ranges 1-3 and 1-2 are not equally long" },
 		{ "1-3:1", "1-3:1", "the ranges 1-3 and 1 are not equally long" },
 		{ "0:1-3", "0:1-3", "the ranges 0 and 1-3 are not equally long" },
+		/* As many as a network takes. */
+		{ "1-4097:1-4097", "1-4097:1-4097", "there are 4097 forwards, at most 4096" },
+		{ "1-65535:1-65535/udp", "1-65535:1-65535/udp", "there are 65535 forwards" },
+		{ "1-4096:1-4096,0:1", "0:1", "there are 4097 forwards" },
+		/* Nothing that steers a terminal. */
+		{ "\x1b[2J", "\\u001b[2J", TART },
+		{ "80:80/\n", "80:80/\\u000a", "unknown protocol \"\\u000a\"" },
+		{ "\xff:1", "\\xff:1", TART },
+		{ "\xe2\x80\xae:1", "\\u202e:1", TART },
 		/* Addresses. */
 		{ "1.2.3:80:80", "1.2.3:80:80", "\"1.2.3\" is not an IPv4 address" },
 		{ "01.2.3.4:80:80", "01.2.3.4:80:80", "is not an IPv4 address" },

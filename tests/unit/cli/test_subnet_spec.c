@@ -54,6 +54,7 @@ static void test_bad(void **state)
 		{ "192.168.1.0/16", "did you mean 192.168.0.0/16?" },
 		{ "11.0.0.0/24", "should lie inside 10.0.0.0/8" },
 		{ "172.32.0.0/24", "should lie inside" },
+		{ "172.16.0.0/11", "should lie inside" }, /* not: did you mean 172.0.0.0/11? */
 		{ "172.0.0.0/8", "should lie inside" },
 		{ "192.168.0.0/15", "should lie inside" },
 		{ "127.0.0.0/8", "should lie inside" },
@@ -69,11 +70,22 @@ static void test_bad(void **state)
 	}
 }
 
+static void test_shown(void **state)
+{
+	struct ip_prefix subnet;
+	struct error err;
+
+	(void)state;
+	assert_false(subnet_spec_parse("\x1b[2J", &subnet, &err));
+	assert_non_null(strstr(err.text, "invalid subnet \"\\u001b[2J\": "));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_shown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
