@@ -433,7 +433,9 @@ def test_not_running(cli, vm, argv):
     (["--resolver", "arp"], " (not all Linux distributions are compatible with the ARP resolver)"),
 ])
 def test_ip_of_a_vm_that_never_ran(cli, vm, argv, more):
+    begin = time.monotonic()
     assert cli.refused("ip", "one", *argv, expect=1) == f"no IP address found, is your VM running?{more}\n"
+    assert 1 <= time.monotonic() - begin < 5, "a second for the first lease, and no more without --wait"
 
 
 @pytest.mark.parametrize("text, said", [
@@ -703,6 +705,27 @@ def test_guest_turns_itself_off(cli, vm):
 def test_qemu_is_stopped_by_others(cli, vm):
     errors = cli.run("run", "one", "--accel", "tcg", FAKE_QEMU="signalled", expect=1)[1]
     assert errors == 'QEMU of VM "one" ended by itself with exit status 0 (host-signal); it left no message\n'
+
+
+def test_console_is_left(cli, vm):
+    """Ctrl-A X is an end in order on a console, which nobody has without --serial."""
+    output, errors = cli.run("run", "one", "--accel", "tcg", "--serial", FAKE_QEMU="quit")
+    assert output.startswith("label: one\n") and errors == ""
+    errors = cli.run("run", "one", "--accel", "tcg", FAKE_QEMU="quit", expect=1)[1]
+    assert errors == 'QEMU of VM "one" ended by itself with exit status 0 (host-qmp-quit); it left no message\n'
+
+
+def test_no_kvm_is_said(cli, vm):
+    """One line, exactly where --accel was left to us and KVM cannot be had."""
+    running = cli.start("one")
+    [qemu] = children(running.process.pid)
+    argv = pathlib.Path(f"/proc/{qemu}/cmdline").read_text().split("\0")
+    accel = argv[argv.index("-accel") + 1].partition(",")[0]
+    assert accel in ("tcg", "kvm")
+    code, _, errors = running.end(signal.SIGTERM)
+    said = re.fullmatch(r"using TCG, which is slow, instead of KVM: .+\n", errors)
+    assert code == 0 and bool(said) == (accel == "tcg") and (said or errors == "")
+    assert cli.start("one", "--accel", "tcg").end(signal.SIGTERM)[2] == ""
 
 
 def test_qemu_fails_at_once(cli, vm):

@@ -6,6 +6,7 @@ as a start needs, and ends in the way that $FAKE_QEMU says.
     stubborn    the same, but SIGTERM does not end it
     poweroff    as when the guest turns itself off
     signalled   as when somebody else sends it SIGTERM
+    quit        as when somebody types Ctrl-A X on its console
     fail        writes two lines to its standard error and exits with 1 before the guest is started
     crash       kills itself by SIGABRT once the guest is started
     babble      sends nonsense to its network once the guest is started: by a stream a frame length of 4 GB,
@@ -72,6 +73,9 @@ def main():
         return 0
     if how == "signalled":
         say({"event": "SHUTDOWN", "data": {"guest": False, "reason": "host-signal"}})
+        return 0
+    if how == "quit":
+        say({"event": "SHUTDOWN", "data": {"guest": False, "reason": "host-qmp-quit"}})
         return 0
     if how == "crash":
         os.abort()
