@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vm/utf8.h"
+#include "base/utf8.h"
 
 const char *printable(const char *text, char *buffer, size_t size)
 {

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "base/compiler.h"
-#include "vm/utf8.h"
+#include "base/utf8.h"
 
 static size_t text_width(const char *text)
 {

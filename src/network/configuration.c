@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "base/utf8.h"
 
 /* Characters of a label; a name a person can read, not a text. */
 #define CONFIGURATION_LABEL_LENGTH 64
@@ -355,6 +356,7 @@ bool configuration_cut_label(const char *text, char ret_label[CONFIGURATION_LABE
 
 	if (size == 0 || size >= CONFIGURATION_LABEL_SIZE)
 		return false;
+	size = utf8_cut(text, strlen(text), CONFIGURATION_LABEL_LENGTH);
 	memcpy(ret_label, text, size);
 	ret_label[size] = '\0';
 	return true;

@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "vm/utf8.h"
+#include "base/utf8.h"
 
 static bool is_alphanumeric(uint32_t code)
 {
@@ -40,13 +40,8 @@ static size_t trimmed_size(const char *text)
 bool vm_label_from_name(const char *name, char label[VM_LABEL_SIZE])
 {
 	const char *start = skip_blanks(name);
-	size_t end = trimmed_size(start);
-	size_t used = 0;
-	uint32_t code;
-	bool valid;
+	size_t used = utf8_cut(start, trimmed_size(start), VM_LABEL_LENGTH);
 
-	for (size_t length = 0; used < end && length < VM_LABEL_LENGTH; length++)
-		used += utf8_decode(start + used, &code, &valid);
 	if (used == 0)
 		return false;
 	memcpy(label, start, used);

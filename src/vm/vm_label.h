@@ -14,7 +14,7 @@
 #define VM_LABEL_SAFE_SIZE (VM_LABEL_LENGTH + 1)
 #define VM_HOSTNAME_SIZE   64 /* a DNS label of at most 63 (RFC 1035 section 2.3.4) and the end */
 
-/* Trimmed of blanks, cut to VM_LABEL_LENGTH characters. False when nothing is left: no label. */
+/* Trimmed of blanks, cut to VM_LABEL_LENGTH characters (before one that would lose its accents). False when nothing is left: no label. */
 bool vm_label_from_name(const char *name, char label[VM_LABEL_SIZE]) MUST_USE;
 
 /*

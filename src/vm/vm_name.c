@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "vm/utf8.h"
+#include "base/utf8.h"
 
 static int check_characters(const char *name, struct error *err)
 {

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "vm/qemu_version.h"
-#include "vm/utf8.h"
 #include "vm/vm_label.h"
 #include "vm/vm_name.h"
 

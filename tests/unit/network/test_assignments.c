@@ -271,6 +271,9 @@ static void test_rename_and_labels(void **state)
 		  "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijkl, and on it goes",
 		  "a", "VM \"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijkl\"" },
 		{ "a", "   ", "a", "VM \"a\"" },
+		/* Not cut between a letter and its accent. */
+		{ "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijke\xcc\x81", "b",
+		  "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijk", "VM \"b\"" },
 	};
 
 	(void)state;

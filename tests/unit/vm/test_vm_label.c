@@ -54,6 +54,18 @@ static void test_label_is_cut_between_characters(void **state)
 	}
 }
 
+static void test_label_is_not_cut_before_an_accent(void **state)
+{
+	char name[64 + 2 + 1];
+	char label[VM_LABEL_SIZE];
+
+	(void)state;
+	repeat(name, "a", 63);
+	strcat(name, "e\xcc\x81"); /* U+0301 would be the 65th */
+	assert_true(vm_label_from_name(name, label));
+	assert_int_equal(strlen(label), 63);
+}
+
 static void test_safe(void **state)
 {
 	char safe[VM_LABEL_SAFE_SIZE];
@@ -108,6 +120,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_label),
 		cmocka_unit_test(test_label_is_cut_between_characters),
+		cmocka_unit_test(test_label_is_not_cut_before_an_accent),
 		cmocka_unit_test(test_safe),
 		cmocka_unit_test(test_hostname),
 	};

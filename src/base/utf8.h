@@ -16,5 +16,13 @@ size_t utf8_decode(const char *text, uint32_t *ret_code, bool *ret_valid);
 /* C0, C1 and DEL, and the marks that reorder or hide text on a terminal (U+202A.., U+2066..,
  * U+200B..U+200F, U+FEFF). */
 bool utf8_is_control(uint32_t code);
+/* What belongs to the character before it: marks of the blocks made for that, variation selectors,
+ * skin tones, the joiner U+200D. Vowel signs of single scripts are not in it. */
+bool utf8_is_extending(uint32_t code);
+/*
+ * Bytes of the first `most` code points of the `size` bytes at `text` (which is terminated, maybe
+ * later), fewer where the cut would part a character from what extends it.
+ */
+size_t utf8_cut(const char *text, size_t size, size_t most);
 /* White space and line ends in the sense of Unicode's White_Space property. */
 bool utf8_is_blank(uint32_t code);

@@ -1,8 +1,9 @@
-#include "vm/utf8.h"
+#include "base/utf8.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -68,11 +69,52 @@ static void test_classes(void **state)
 	assert_false(utf8_is_blank(0x200b));
 }
 
+static void test_cut(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t most;
+		size_t size;
+	} rows[] = {
+		{ "", 3, 0 },
+		{ "abc", 3, 3 },
+		{ "abcd", 3, 3 },
+		{ "ab\xc3\xa4"
+		  "d",
+		  3, 4 },
+		{ "abe\xcc\x81", 4, 5 },
+		{ "abe\xcc\x81", 3, 2 },		       /* not e without its U+0301 */
+		{ "abe\xcc\x81\xcc\x82", 4, 2 },	       /* nor with one of two */
+		{ "a\xe2\x98\xba\xef\xb8\x8f", 2, 1 },	       /* U+263A U+FE0F */
+		{ "a\xf0\x9f\x91\x8d\xf0\x9f\x8f\xbd", 2, 1 }, /* a thumb, a skin tone */
+		/* Two people joined by U+200D: before, after the first, after the joiner. */
+		{ "a\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa8"
+		  "b",
+		  4, 12 },
+		{ "a\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa8"
+		  "b",
+		  3, 1 },
+		{ "a\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa8"
+		  "b",
+		  2, 1 },
+		{ "e\xcc\x81\xcc\x81\xcc\x81", 2, 3 }, /* nothing else is there */
+		{ "\xcc\x81\xcc\x81", 1, 2 },
+		{ "a\xff\xff", 2, 2 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+		assert_int_equal(utf8_cut(rows[i].text, strlen(rows[i].text), rows[i].most),
+				 rows[i].size);
+	assert_int_equal(utf8_cut("abcd", 2, 3), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_decode),
 		cmocka_unit_test(test_classes),
+		cmocka_unit_test(test_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

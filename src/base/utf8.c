@@ -1,4 +1,8 @@
-#include "vm/utf8.h"
+#include "base/utf8.h"
+
+#include "base/compiler.h"
+
+#define UTF8_JOINER 0x200du
 
 /* Size of the sequence that a first byte announces, 0 for a byte that cannot be a first one. */
 static size_t announced_size(unsigned char first)
@@ -79,4 +83,48 @@ bool utf8_is_blank(uint32_t code)
 	default:
 		return false;
 	}
+}
+
+bool utf8_is_extending(uint32_t code)
+{
+	static const struct {
+		uint32_t first;
+		uint32_t last;
+	} ranges[] = {
+		{ 0x0300, 0x036f }, /* combining diacritical marks, and their four later blocks */
+		{ 0x1ab0, 0x1aff },	      { 0x1dc0, 0x1dff },
+		{ 0x20d0, 0x20ff },	      { 0xfe20, 0xfe2f },
+		{ UTF8_JOINER, UTF8_JOINER }, { 0xfe00, 0xfe0f }, /* variation selectors */
+		{ 0x1f3fb, 0x1f3ff },				  /* skin tones */
+		{ 0xe0020, 0xe007f },				  /* tags of regional flags */
+		{ 0xe0100, 0xe01ef }, /* variation selectors supplement */
+	};
+
+	for (size_t i = 0; i < ARRAY_COUNT(ranges); i++) {
+		if (code >= ranges[i].first && code <= ranges[i].last)
+			return true;
+	}
+	return false;
+}
+
+size_t utf8_cut(const char *text, size_t size, size_t most)
+{
+	size_t used = 0;
+	size_t whole = 0; /* where the last character begins */
+	bool is_joined = false;
+
+	for (size_t count = 0; used < size; count++) {
+		uint32_t code;
+		bool valid;
+		size_t step = utf8_decode(text + used, &code, &valid);
+		if (step == 0)
+			break;
+		if (!is_joined && !utf8_is_extending(code))
+			whole = used;
+		if (count == most)
+			return whole > 0 ? whole : used; /* one that fills it all is parted */
+		is_joined = code == UTF8_JOINER;
+		used += step;
+	}
+	return used;
 }
