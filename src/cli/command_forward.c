@@ -118,21 +118,6 @@ static void print_forwards(const json_t *forwards, bool json)
 	}
 }
 
-static int remove_one(const struct vm_directory *directory,
-		      const struct vmnet_port_forward *forward, json_t **ret_removed,
-		      struct error *err)
-{
-	char path[160];
-	char address[CONTROL_ADDRESS_TEXT_SIZE];
-	bool has_address = forward->external_family != AF_UNSPEC;
-
-	snprintf(path, sizeof(path), "/v1/forwards?protocol=%s&externalPort=%u%s%s",
-		 control_json_protocol_name(forward->protocol), (unsigned)forward->external_port,
-		 has_address ? "&externalAddress=" : "",
-		 has_address ? control_json_format_address(forward, address) : "");
-	return request(directory, "DELETE", path, NULL, ret_removed, err);
-}
-
 /* One request, so that nothing that ends this program leaves half of them. */
 static int add_all(const struct vm_home *home, const struct vm_directory *directory,
 		   const struct forward_specs *specs, json_t **ret_bound, struct error *err)
@@ -245,12 +230,17 @@ static int remove_meant(const struct vm_directory *directory, const struct bound
 			r = mark_meant(bound, &wanted, directory->name, meant, err);
 		}
 	}
-	for (size_t i = 0; i < bound->count && r == 0; i++) {
-		json_t *removed = NULL;
+	if (r < 0)
+		return r;
+	json_t *list = json_array();
+	for (size_t i = 0; i < bound->count; i++) {
 		if (meant[i])
-			r = remove_one(directory, &bound->items[i], &removed, err);
-		json_decref(removed);
+			json_array_append_new(list, control_json_forward(&bound->items[i]));
 	}
+	json_t *removed = NULL;
+	r = request(directory, "DELETE", "/v1/forwards", list, &removed, err);
+	json_decref(list);
+	json_decref(removed);
 	return r;
 }
 

@@ -95,9 +95,19 @@ static bool is_match(const struct vmnet_port_forward *forward,
 	return true;
 }
 
-/* Those behind the `first` oldest that match `wanted`, NULL = all. */
+static bool is_match_of_any(const struct vmnet_port_forward *forward,
+			    const struct vmnet_port_forward *wanted, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (is_match(forward, &wanted[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Those behind the `first` oldest that match one of `wanted`, NULL = all. */
 static json_t *list_forwards(vmnet_network_ref network, size_t first,
-			     const struct vmnet_port_forward *wanted)
+			     const struct vmnet_port_forward *wanted, size_t wanted_count)
 {
 	size_t room = vmnet_network_get_port_forwards(network, NULL, 0) + SPARE_ENTRIES;
 	autofree struct vmnet_port_forward *forwards = calloc(room, sizeof(*forwards));
@@ -106,26 +116,26 @@ static json_t *list_forwards(vmnet_network_ref network, size_t first,
 	size_t count = vmnet_network_get_port_forwards(network, forwards, room);
 	json_t *list = json_array();
 	for (size_t i = first; i < count && i < room; i++) {
-		if (!wanted || is_match(&forwards[i], wanted))
+		if (!wanted || is_match_of_any(&forwards[i], wanted, wanted_count))
 			json_array_append_new(list, control_json_forward(&forwards[i]));
 	}
 	return list;
 }
 
 json_t *control_json_matching_forwards(vmnet_network_ref network,
-				       const struct vmnet_port_forward *wanted)
+				       const struct vmnet_port_forward *wanted, size_t count)
 {
-	return list_forwards(network, 0, wanted);
+	return list_forwards(network, 0, wanted, count);
 }
 
 json_t *control_json_newer_forwards(vmnet_network_ref network, size_t first)
 {
-	return list_forwards(network, first, NULL);
+	return list_forwards(network, first, NULL, 0);
 }
 
 json_t *control_json_forwards(vmnet_network_ref network)
 {
-	return list_forwards(network, 0, NULL);
+	return list_forwards(network, 0, NULL, 0);
 }
 
 static void visit_drop(void *context, const char *name, uint64_t count)

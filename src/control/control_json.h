@@ -21,9 +21,9 @@ json_t *control_json_forward(const struct vmnet_port_forward *forward);
 json_t *control_json_forwards(vmnet_network_ref network);
 /* Without the `first` oldest. */
 json_t *control_json_newer_forwards(vmnet_network_ref network, size_t first);
-/* Those of the network that came from `wanted`: its protocol, address and port. */
+/* Those of the network that came from one of `wanted`: its protocol, address and port. */
 json_t *control_json_matching_forwards(vmnet_network_ref network,
-				       const struct vmnet_port_forward *wanted);
+				       const struct vmnet_port_forward *wanted, size_t count);
 json_t *control_json_statistics(vmnet_network_ref network);
 json_t *control_json_neighbours(vmnet_network_ref network);
 

@@ -141,6 +141,21 @@ static vmnet_return_t add_all(const struct control_server *server,
 	return VMNET_SUCCESS;
 }
 
+/* The caller frees *ret_forwards. */
+static bool parse_body(const struct request *request, struct vmnet_port_forward **ret_forwards,
+		       size_t *ret_count, struct error *err)
+{
+	json_t *root = json_loadb(request->body ? request->body : "", request->size,
+				  JSON_REJECT_DUPLICATES, NULL);
+	if (!root) {
+		error_set(err, "the body is not JSON");
+		return false;
+	}
+	bool good = control_json_parse_forwards(root, ret_forwards, ret_count, err);
+	json_decref(root);
+	return good;
+}
+
 static enum MHD_Result add_forwards(struct control_server *server,
 				    struct MHD_Connection *connection,
 				    const struct request *request)
@@ -148,13 +163,9 @@ static enum MHD_Result add_forwards(struct control_server *server,
 	autofree struct vmnet_port_forward *forwards = NULL;
 	size_t count;
 	struct vmnet_error error = { .text = "" };
-	struct error err = { .text = "the body is not JSON" };
+	struct error err = { .text = "" };
 
-	json_t *root = json_loadb(request->body ? request->body : "", request->size,
-				  JSON_REJECT_DUPLICATES, NULL);
-	bool good = root && control_json_parse_forwards(root, &forwards, &count, &err);
-	json_decref(root);
-	if (!good)
+	if (!parse_body(request, &forwards, &count, &err))
 		return answer_error(connection, MHD_HTTP_BAD_REQUEST, err.text);
 	size_t first = vmnet_network_get_port_forwards(server->options.network, NULL, 0);
 	vmnet_return_t status = add_all(server, forwards, count, first, &error);
@@ -165,11 +176,11 @@ static enum MHD_Result add_forwards(struct control_server *server,
 		      control_json_newer_forwards(server->options.network, first));
 }
 
-static enum MHD_Result remove_forward(struct control_server *server,
-				      struct MHD_Connection *connection)
+/* The one forward that the URL names. False with a sentence. */
+static bool parse_query(struct MHD_Connection *connection, struct vmnet_port_forward *ret_forward,
+			struct error *err)
 {
 	struct vmnet_port_forward forward = { .external_family = AF_UNSPEC };
-	struct vmnet_error error = { .text = "" };
 	const char *protocol =
 		MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "protocol");
 	const char *port =
@@ -177,30 +188,57 @@ static enum MHD_Result remove_forward(struct control_server *server,
 	const char *address =
 		MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "externalAddress");
 
-	if (!protocol || !control_json_parse_protocol(protocol, &forward.protocol))
-		return answer_error(connection, MHD_HTTP_BAD_REQUEST,
-				    "protocol should be tcp or udp");
+	if (!protocol || !control_json_parse_protocol(protocol, &forward.protocol)) {
+		error_set(err, "protocol should be tcp or udp");
+		return false;
+	}
 	if (!port || !text_parse_u16(text_view_of(port), &forward.external_port) ||
-	    forward.external_port == 0)
-		return answer_error(connection, MHD_HTTP_BAD_REQUEST,
-				    "externalPort should be a number from 1 to 65535");
-	if (address && !control_json_parse_address(address, &forward))
-		return answer_error(connection, MHD_HTTP_BAD_REQUEST,
-				    "externalAddress should be an IP address");
+	    forward.external_port == 0) {
+		error_set(err, "externalPort should be a number from 1 to 65535");
+		return false;
+	}
+	if (address && !control_json_parse_address(address, &forward)) {
+		error_set(err, "externalAddress should be an IP address");
+		return false;
+	}
+	*ret_forward = forward;
+	return true;
+}
 
-	json_t *removed = control_json_matching_forwards(server->options.network, &forward);
+static enum MHD_Result remove_all(struct control_server *server, struct MHD_Connection *connection,
+				  const struct vmnet_port_forward *forwards, size_t count)
+{
+	json_t *removed = control_json_matching_forwards(server->options.network, forwards, count);
+
 	if (json_array_size(removed) == 0) {
 		json_decref(removed);
 		return answer_error(connection, MHD_HTTP_NOT_FOUND, "there is no such forward");
 	}
-	vmnet_return_t status =
-		vmnet_network_remove_port_forward(server->options.network, &forward, &error);
-	if (status != VMNET_SUCCESS) {
-		json_decref(removed);
-		return answer_failure(connection, status, &error);
-	}
+	/* One that is not there (any more) is what was asked for. */
+	for (size_t i = 0; i < count; i++)
+		(void)vmnet_network_remove_port_forward(server->options.network, &forwards[i],
+							NULL);
 	tell_change(server);
 	return answer(connection, MHD_HTTP_OK, removed);
+}
+
+static enum MHD_Result remove_forwards(struct control_server *server,
+				       struct MHD_Connection *connection,
+				       const struct request *request)
+{
+	autofree struct vmnet_port_forward *forwards = NULL;
+	struct vmnet_port_forward forward;
+	struct error err = { .text = "" };
+	size_t count;
+
+	if (request->size > 0) {
+		if (!parse_body(request, &forwards, &count, &err))
+			return answer_error(connection, MHD_HTTP_BAD_REQUEST, err.text);
+		return remove_all(server, connection, forwards, count);
+	}
+	if (!parse_query(connection, &forward, &err))
+		return answer_error(connection, MHD_HTTP_BAD_REQUEST, err.text);
+	return remove_all(server, connection, &forward, 1);
 }
 
 static enum MHD_Result answer_forwards(struct control_server *server,
@@ -213,7 +251,7 @@ static enum MHD_Result answer_forwards(struct control_server *server,
 	if (strcmp(method, MHD_HTTP_METHOD_POST) == 0)
 		return add_forwards(server, connection, request);
 	if (strcmp(method, MHD_HTTP_METHOD_DELETE) == 0)
-		return remove_forward(server, connection);
+		return remove_forwards(server, connection, request);
 	return answer_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "method not allowed");
 }
 

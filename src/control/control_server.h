@@ -8,6 +8,7 @@
  *     POST   /v1/forwards     a forward object or a list of them, all or none; 201 with what was
  *                             bound
  *     DELETE /v1/forwards?protocol=tcp&externalPort=2222[&externalAddress=127.0.0.1]
+ *     DELETE /v1/forwards     with forwards as for POST: those of them that are there
  *     GET    /v1/statistics   frames, flows, drops by reason
  *     GET    /v1/neighbours   the guests the network knows
  *

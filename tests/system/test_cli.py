@@ -599,6 +599,10 @@ def test_forward_of_a_thousand_ports(cli, vm):
     assert len(lines) == 1000 and lines[999] == f"tcp 127.0.0.1:{first + 999} -> 1000"
     assert cli.run("forward", "list", "one")[0].splitlines() == lines
     assert len(json.loads((cli.home / "vms/one/run.json").read_text())["forwards"]) == 1000
+    begin = time.monotonic()
+    cli.run("forward", "remove", "one", f"{first}-{first + 998}")
+    assert time.monotonic() - begin < 2
+    assert cli.run("forward", "list", "one")[0].splitlines() == lines[999:]
     assert running.end(signal.SIGTERM)[0] == 0
 
 

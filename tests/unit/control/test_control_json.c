@@ -149,14 +149,14 @@ static void test_lists(void **state)
 	assert_int_equal(json_array_size(all), 2);
 	json_decref(all);
 	forward.external_family = AF_INET;
-	check_text(control_json_matching_forwards(&network, &forward),
+	check_text(control_json_matching_forwards(&network, &forward, 1),
 		   "[{\"protocol\":\"tcp\",\"externalAddress\":\"0.0.0.0\",\"externalPort\":80,"
 		   "\"internalAddress\":\"0.0.0.0\",\"internalPort\":8080}]");
 	forward.external_address.v4.s_addr = htonl(INADDR_LOOPBACK);
-	check_text(control_json_matching_forwards(&network, &forward), "[]");
+	check_text(control_json_matching_forwards(&network, &forward, 1), "[]");
 	forward.external_family = AF_UNSPEC;
 	forward.protocol = IPPROTO_UDP;
-	check_text(control_json_matching_forwards(&network, &forward), "[]");
+	check_text(control_json_matching_forwards(&network, &forward, 1), "[]");
 }
 
 static void test_statistics_and_neighbours(void **state)

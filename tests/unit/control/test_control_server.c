@@ -185,6 +185,18 @@ static void test_list_of_forwards(void **state)
 	json_decref(answer);
 	assert_int_equal(fixture->network.count, 8);
 	assert_int_equal(fixture->changes, 2);
+	/* The same list removes them; what else it names is not there, as wanted. */
+	static const char most[] = "[{\"externalPort\":80,\"internalPort\":1},"
+				   "{\"externalPort\":9,\"internalPort\":2},"
+				   "{\"externalPort\":82,\"internalPort\":3}]";
+	assert_int_equal(ask(fixture, "DELETE", "/v1/forwards", most, &answer, &err), 0);
+	assert_int_equal(json_array_size(answer), 4);
+	json_decref(answer);
+	assert_int_equal(fixture->network.count, 4);
+	assert_int_equal(fixture->changes, 3);
+	assert_int_equal(ask(fixture, "DELETE", "/v1/forwards", most, &answer, &err), -EREMOTEIO);
+	assert_string_equal(err.text, "there is no such forward");
+	assert_int_equal(fixture->changes, 3);
 }
 
 static void test_library_refuses(void **state)
@@ -229,6 +241,7 @@ static void test_bad_requests(void **state)
 		{ "POST", "/v1/forwards", "[1]", "JSON object" },
 		{ "POST", "/v1/forwards", "{\"externalPort\":1}", "internalPort is missing" },
 		{ "DELETE", "/v1/forwards", NULL, "protocol should be" },
+		{ "DELETE", "/v1/forwards", "[{}]", "externalPort is missing" },
 		{ "DELETE", "/v1/forwards?protocol=tcp", NULL, "externalPort should be" },
 		{ "DELETE", "/v1/forwards?protocol=tcp&externalPort=0", NULL,
 		  "externalPort should be" },
