@@ -152,6 +152,25 @@ static void test_sweep(void **state)
 	vm_home_close(&home);
 }
 
+static void test_explain_write(void **state)
+{
+	const struct vm_home home = { .path = (char[]){ "/h" } };
+	static const int known[] = { -EROFS, -EACCES, -EPERM };
+	struct error err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(known); i++) {
+		error_set(&err, "cannot open x");
+		assert_int_equal(vm_home_explain_write(&home, known[i], &err), known[i]);
+		assert_string_equal(err.text, "home directory /h is not writable: cannot open x");
+	}
+	/* Another cause, or none. */
+	error_set(&err, "cannot open x");
+	assert_int_equal(vm_home_explain_write(&home, -ENOSPC, &err), -ENOSPC);
+	assert_int_equal(vm_home_explain_write(&home, 3, &err), 3);
+	assert_string_equal(err.text, "cannot open x");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -165,6 +184,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lock_excludes, scratch_setup,
 						scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_sweep, scratch_setup, scratch_teardown),
+		cmocka_unit_test(test_explain_write),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
