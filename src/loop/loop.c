@@ -42,6 +42,7 @@ struct loop_message {
 struct loop {
 	const struct clock *clock;
 	uint64_t now_ns;
+	uint64_t turn;
 	int epoll_fd;
 	bool stopping;
 	struct timers timers;
@@ -144,6 +145,11 @@ struct timers *loop_timers(struct loop *loop)
 uint64_t loop_now(const struct loop *loop)
 {
 	return loop->now_ns;
+}
+
+uint64_t loop_turn(const struct loop *loop)
+{
+	return loop->turn;
 }
 
 void loop_watch_init(struct loop_watch *watch,
@@ -308,6 +314,7 @@ int loop_run_once(struct loop *loop, int timeout_ms)
 		return -errno;
 	atomic_store_explicit(&loop->thread, pthread_self(), memory_order_relaxed);
 	loop->now_ns = clock_now(loop->clock);
+	loop->turn++;
 	run_ready(loop, count);
 	timers_run(&loop->timers, loop->now_ns);
 	run_deferred(loop);

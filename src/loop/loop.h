@@ -38,6 +38,9 @@ struct timers *loop_timers(struct loop *loop);
 /* The time of the running batch. */
 uint64_t loop_now(const struct loop *loop);
 
+/* Which batch that is; never the same number again. */
+uint64_t loop_turn(const struct loop *loop);
+
 void loop_watch_init(struct loop_watch *watch,
 		     void (*ready)(struct loop_watch *watch, uint32_t events));
 /* events as for epoll_ctl, EPOLLET where wanted. 0 or negative errno. fd is borrowed. */

@@ -36,18 +36,22 @@ static uint32_t budget_share(const struct budget *budget, uint32_t port)
 	return share > BUDGET_PORT_MIN ? share : BUDGET_PORT_MIN;
 }
 
-bool budget_take(struct budget *budget, uint32_t port)
+bool budget_has_room(const struct budget *budget, uint32_t port)
 {
 	bool is_poor = port < budget->port_capacity && budget->port_used[port] < BUDGET_PORT_MIN;
 
 	if (budget->used >= budget->capacity - (is_poor ? 0 : budget->kept_back))
 		return false;
-	if (port < budget->port_capacity) {
-		if (budget->port_used[port] >= budget_share(budget, port))
-			return false;
-		if (budget->port_used[port]++ == 0)
-			budget->ports_in_use++;
-	}
+	return port >= budget->port_capacity ||
+	       budget->port_used[port] < budget_share(budget, port);
+}
+
+bool budget_take(struct budget *budget, uint32_t port)
+{
+	if (!budget_has_room(budget, port))
+		return false;
+	if (port < budget->port_capacity && budget->port_used[port]++ == 0)
+		budget->ports_in_use++;
 	budget->used++;
 	return true;
 }

@@ -31,6 +31,7 @@ void budget_done(struct budget *budget);
 void budget_keep_back(struct budget *budget);
 /* False when the network's or the port's share is used up. Ports beyond port_capacity
  * (FRAME_PORT_NONE: a forward's client before the guest answered) count for the network only. */
+bool budget_has_room(const struct budget *budget, uint32_t port) MUST_USE;
 bool budget_take(struct budget *budget, uint32_t port) MUST_USE;
 void budget_give(struct budget *budget, uint32_t port);
 /*

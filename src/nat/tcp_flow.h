@@ -145,6 +145,13 @@ struct tcp_challenges {
 	uint32_t count;
 };
 
+/* Half-open flows of one port that made room for others of it, in this turn of the loop. */
+struct tcp_flood {
+	uint64_t turn;
+	uint32_t same; /* for one to the same address */
+	uint32_t all;
+};
+
 struct tcp_table {
 	struct nat *nat;
 	struct tcp_flow *flows;
@@ -166,6 +173,7 @@ struct tcp_table {
 	struct loop_deferred deferred;
 	struct siphash_key initial_key;
 	struct tcp_challenges *challenges; /* [port_capacity + 1] */
+	struct tcp_flood *floods;	   /* [port_capacity + 1] */
 	uint64_t unsent_bytes;
 	bool fed;     /* blocks came back while flows starved */
 	bool pushing; /* inside nat_push_to_guest() */

@@ -5,6 +5,7 @@
  *
  *     tcp_table.c     the door for nat.c; work at the end of a batch
  *     tcp_flow.c      flows: pool, index, shares
+ *     tcp_flood.c     SYNs beyond what a port may have half open
  *     tcp_open.c      connections from guests and towards them
  *     tcp_input.c     segments from guests: what is acceptable, and what it means
  *     tcp_ack.c       acknowledgements, congestion
@@ -143,6 +144,13 @@ void tcp_open_take_syn(struct tcp_flow *flow, const struct tcp_header *header);
 void tcp_open_decided(struct tcp_flow *flow);
 /* The handshake with the guest is complete. */
 void tcp_open_established(struct tcp_flow *flow, const struct tcp_header *header);
+
+/* tcp_flood.c */
+
+/* False for a SYN that is one too many in this turn of the loop, from a port that has its share of
+ * half-open connections. */
+bool tcp_flood_admits(struct tcp_table *table, uint32_t port,
+		      const struct ip_endpoint *remote) MUST_USE;
 
 /* tcp_host.c */
 

@@ -197,6 +197,10 @@ void tcp_open_from_guest(struct nat *nat, struct frame *frame, const struct tcp_
 			tcp_output_reset_segment(nat, frame, header);
 		return;
 	}
+	if (!is_dns && !tcp_flood_admits(table, frame->port, &remote)) {
+		nat_drop(nat, DROP_HALF_OPEN_LIMIT);
+		return;
+	}
 	flow = tcp_flow_new(table, frame->port);
 	if (!flow) {
 		nat_drop(nat, DROP_FLOW_LIMIT);

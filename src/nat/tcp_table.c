@@ -81,7 +81,9 @@ int tcp_table_new(struct nat *nat, struct tcp_table **ret_table)
 	table->half_open_port =
 		calloc((size_t)config->port_capacity + 1, sizeof(*table->half_open_port));
 	table->challenges = calloc((size_t)config->port_capacity + 1, sizeof(*table->challenges));
-	rc = table->flows && table->half_open_port && table->challenges ? 0 : -ENOMEM;
+	table->floods = calloc((size_t)config->port_capacity + 1, sizeof(*table->floods));
+	rc = table->flows && table->half_open_port && table->challenges && table->floods ? 0
+											 : -ENOMEM;
 	for (uint32_t i = 0; rc == 0 && i <= config->port_capacity; i++)
 		list_init(&table->half_open_port[i]);
 	if (rc == 0)
@@ -116,6 +118,7 @@ struct tcp_table *tcp_table_free(struct tcp_table *table)
 	budget_done(&table->half_open_budget);
 	tcp_pool_done(&table->pool);
 	index_done(&table->index);
+	free(table->floods);
 	free(table->challenges);
 	free(table->half_open_port);
 	free(table->flows);

@@ -69,7 +69,9 @@ static uint64_t rig_link_arrival(struct rig_link *link, size_t size)
 	arrival_ns = link->busy_ns + link->model.delay_ns;
 	if (link->model.reorder_ns > 0 && rig_link_chance(link, link->model.reorder))
 		return arrival_ns + random_below(link->random, (uint32_t)link->model.reorder_ns);
-	if (arrival_ns <= link->last_ns)
+	if (link->model.batch_ns > 0)
+		arrival_ns += link->model.batch_ns - 1 - (arrival_ns - 1) % link->model.batch_ns;
+	else if (arrival_ns <= link->last_ns)
 		arrival_ns = link->last_ns + 1;
 	link->last_ns = arrival_ns;
 	return arrival_ns;

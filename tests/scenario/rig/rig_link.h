@@ -21,6 +21,7 @@ struct rig_link_model {
 	uint64_t delay_ns;
 	uint64_t reorder_ns;  /* at most so much later */
 	uint64_t bytes_per_s; /* 0 = at once */
+	uint64_t batch_ns;    /* frames arrive at multiples of this, in one turn of the loop */
 	size_t room;	      /* bytes under way at most; 0 = any */
 };
 

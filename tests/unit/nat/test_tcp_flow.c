@@ -26,14 +26,22 @@ static int setup_large(void **state)
 	return 0;
 }
 
+/* SYNs of that port into black holes, each in a turn of its own: of many at once see
+ * test_tcp_flood.c. */
+static void flood(uint32_t port, int count)
+{
+	fixture->port = port;
+	for (int i = 0; i < count; i++) {
+		fixture->guest.port = (uint16_t)(1000 + fixture->socket_count);
+		guest_syn(GUEST_ISN);
+	}
+}
+
 /* Black holes give way to newer ones, the oldest first, and never to silence for a new flow. */
 static void half_open_eviction(void **state)
 {
 	(void)state;
-	for (int i = 0; i < 4000; i++) {
-		fixture->guest.port = (uint16_t)(1000 + i);
-		guest_syn(GUEST_ISN);
-	}
+	flood(FIXTURE_PORT, 4000);
 	assert_int_equal(fixture->socket_count, 4000);
 	assert_int_equal(drops(DROP_HALF_OPEN_LIMIT), 4000 - HALF_OPEN_MOST);
 	assert_true(fixture->sockets[4000 - HALF_OPEN_MOST - 1].reset);
@@ -43,16 +51,6 @@ static void half_open_eviction(void **state)
 	fixture->guest.port = 60000;
 	open_flow(500);
 	assert_int_equal(tcp_flow_count(fixture->nat), HALF_OPEN_MOST);
-}
-
-/* SYNs of that port into black holes. */
-static void flood(uint32_t port, int count)
-{
-	fixture->port = port;
-	for (int i = 0; i < count; i++) {
-		fixture->guest.port = (uint16_t)(1000 + fixture->socket_count);
-		guest_syn(GUEST_ISN);
-	}
 }
 
 /* Those sockets of half-open flows that did not give way. */
