@@ -143,7 +143,8 @@ vmnet_network_configuration_disable_dns_proxy(vmnet_network_configuration_ref co
  * The name people know the network by (a VM's name): error sentences of other programs name it as
  * the holder. At most 64 characters of UTF-8; longer is cut on a character boundary. Without one
  * they say "another network", and the network's thread is called "vmnet". Copied.
- * VMNET_INVALID_ARGUMENT for NULL, "" and what is not UTF-8.
+ * VMNET_INVALID_ARGUMENT for NULL, "" and blanks alone, for what is not UTF-8, and for control
+ * characters (also those that hide or turn round text): others print it.
  */
 VMNET_EXPORT vmnet_return_t
 vmnet_network_configuration_set_label(vmnet_network_configuration_ref config, const char *label);

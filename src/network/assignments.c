@@ -92,7 +92,7 @@ static const char *assignments_label(const char *key, char label[CONFIGURATION_L
 		return NULL;
 	memcpy(text, key + start, end - start);
 	text[end - start] = '\0';
-	return configuration_cut_label(text, label) ? label : NULL;
+	return configuration_cut_label(text, label, NULL) ? label : NULL;
 }
 
 vmnet_return_t vmnet_assignment_rename(const char *state_directory, const char *from,

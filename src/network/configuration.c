@@ -338,24 +338,32 @@ vmnet_return_t vmnet_network_configuration_set_capture_fd(vmnet_network_configur
 
 /* --- names ------------------------------------------------------------------------------ */
 
-/* Bytes of the first `most` characters of a UTF-8 text: a continuation byte never begins one. */
-static size_t configuration_cut(const char *text, size_t most)
+/* The whole text is judged, also what is cut off. */
+bool configuration_cut_label(const char *text, char ret_label[CONFIGURATION_LABEL_SIZE],
+			     struct error *err)
 {
-	size_t size = 0;
+	size_t characters = 0;
+	bool blank = true;
+	uint32_t code;
+	bool valid;
+	size_t size;
 
-	for (size_t characters = 0; text[size] != '\0'; size++) {
-		if (((unsigned char)text[size] & 0xc0) != 0x80 && characters++ == most)
-			break;
+	for (size_t at = 0; (size = utf8_decode(text + at, &code, &valid)); at += size) {
+		if (!valid) {
+			error_set(err, "the label is not UTF-8");
+			return false;
+		}
+		if (utf8_is_control(code)) {
+			error_set(err, "a label must not have control characters (U+%04X)", code);
+			return false;
+		}
+		if (characters++ < CONFIGURATION_LABEL_LENGTH)
+			blank = blank && utf8_is_blank(code);
 	}
-	return size;
-}
-
-bool configuration_cut_label(const char *text, char ret_label[CONFIGURATION_LABEL_SIZE])
-{
-	size_t size = configuration_cut(text, CONFIGURATION_LABEL_LENGTH);
-
-	if (size == 0 || size >= CONFIGURATION_LABEL_SIZE)
+	if (blank) {
+		error_set(err, "a label must not be empty or blank");
 		return false;
+	}
 	size = utf8_cut(text, strlen(text), CONFIGURATION_LABEL_LENGTH);
 	memcpy(ret_label, text, size);
 	ret_label[size] = '\0';
@@ -365,10 +373,8 @@ bool configuration_cut_label(const char *text, char ret_label[CONFIGURATION_LABE
 vmnet_return_t vmnet_network_configuration_set_label(vmnet_network_configuration_ref config,
 						     const char *label)
 {
-	if (!label || label[0] == '\0')
-		return CONFIGURATION_REFUSE(config, "a label must not be empty");
-	if (!configuration_cut_label(label, config->label))
-		return CONFIGURATION_REFUSE(config, "the label is not UTF-8");
+	if (!configuration_cut_label(label ? label : "", config->label, &config->error))
+		return VMNET_INVALID_ARGUMENT;
 	return configuration_ok(config);
 }
 

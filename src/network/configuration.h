@@ -61,8 +61,10 @@ int configuration_complete(const struct vmnet_network_configuration *config,
 bool configuration_judge_forward(const struct vmnet_port_forward *forward,
 				 struct error *err) MUST_USE;
 
-/* A label as set_label keeps it: the first 64 characters. False when it is empty or not UTF-8. */
-bool configuration_cut_label(const char *text, char ret_label[CONFIGURATION_LABEL_SIZE]);
+/* A label as set_label keeps it: the first 64 characters. False when it is none: blank, not UTF-8,
+ * or with control characters. */
+bool configuration_cut_label(const char *text, char ret_label[CONFIGURATION_LABEL_SIZE],
+			     struct error *err) MUST_USE;
 
 /* The status of the public API for a negative errno. */
 vmnet_return_t configuration_status_of(int negative_errno);

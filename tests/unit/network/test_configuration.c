@@ -283,6 +283,25 @@ static void test_forward_collisions(void **state)
 	vmnet_network_configuration_release(config);
 }
 
+static const struct {
+	const char *label;
+	const char *sentence;
+} bad_labels[] = {
+	{ NULL, "a label must not be empty or blank" },
+	{ "", "a label must not be empty or blank" },
+	{ " \xc2\xa0 ", "a label must not be empty or blank" },
+	{ "\xff\xff", "the label is not UTF-8" },
+	{ "ci\xc3", "the label is not UTF-8" },
+	{ "\xed\xa0\x80", "the label is not UTF-8" },
+	/* Also behind the 64 characters that are kept. */
+	{ "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmn\xff",
+	  "the label is not UTF-8" },
+	{ "a\033[31mb", "a label must not have control characters (U+001B)" },
+	{ "a\nb", "a label must not have control characters (U+000A)" },
+	{ "a\xc2\x9b", "a label must not have control characters (U+009B)" },
+	{ "a\xe2\x80\xae", "a label must not have control characters (U+202E)" },
+};
+
 static void test_names(void **state)
 {
 	char longest[70 * 2 + 1];
@@ -293,8 +312,10 @@ static void test_names(void **state)
 		memcpy(longest + 2 * i, "\xc3\xa9", 3); /* U+00E9, two bytes */
 	expect(config, vmnet_network_configuration_set_label(config, longest), "");
 	assert_int_equal(strlen(config->label), 128);
-	expect(config, vmnet_network_configuration_set_label(config, ""),
-	       "a label must not be empty");
+	for (size_t i = 0; i < ARRAY_COUNT(bad_labels); i++)
+		expect(config, vmnet_network_configuration_set_label(config, bad_labels[i].label),
+		       bad_labels[i].sentence);
+	assert_int_equal(strlen(config->label), 128);
 	expect(config, vmnet_network_configuration_set_hostname(config, "ci-3"), "");
 	expect(config, vmnet_network_configuration_set_hostname(config, "-a"),
 	       "host name \"-a\": letters, digits and hyphens, at most 63");
