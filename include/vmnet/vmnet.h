@@ -212,8 +212,10 @@ struct vmnet_port_forward {
 };
 /*
  * Adds a forward, which is copied, to be bound by vmnet_network_create(). VMNET_INVALID_ARGUMENT:
- * another protocol or family, internal port 0, or an external port that is forwarded already (also
- * where one of the two stands for all addresses); VMNET_MEM_FAILURE. At most 4096.
+ * another protocol or family, internal port 0, a group, broadcast or IPv6 link-local address to
+ * listen on, or an external port that is forwarded already (also where one of the two stands for all
+ * addresses); VMNET_MEM_FAILURE. At most 4096. That the internal address can be a guest's is checked
+ * when the subnet is known, by vmnet_network_create().
  */
 VMNET_EXPORT vmnet_return_t vmnet_network_configuration_add_port_forward(
 	vmnet_network_configuration_ref config, const struct vmnet_port_forward *forward);

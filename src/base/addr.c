@@ -147,6 +147,21 @@ struct ip_addr ip_addr_unmap(const struct ip_addr *addr)
 	return plain;
 }
 
+const char *ip_addr_why_no_listener(const struct ip_addr *addr)
+{
+	struct ip_addr plain = ip_addr_unmap(addr);
+	uint32_t v4 = ip_addr_is_v4(&plain) ? ip_addr_to_v4(&plain) : 0;
+
+	if (ip_addr_is_multicast(&plain))
+		return "is a group address";
+	if (v4 == INADDR_BROADCAST || v4 == (INADDR_LOOPBACK | 0x00ffffff))
+		return "is a broadcast address";
+	if (plain.family == IP_FAMILY_V6 && plain.octet[0] == 0xfe &&
+	    (plain.octet[1] & 0xc0) == 0x80)
+		return "is link-local and means nothing without an interface";
+	return NULL;
+}
+
 bool ip_addr_parse(const char *text, struct ip_addr *ret_addr)
 {
 	struct ip_addr addr = { .family = IP_FAMILY_NONE };

@@ -68,6 +68,10 @@ static inline size_t ip_addr_size(const struct ip_addr *addr)
 bool ip_addr_is_unspecified(const struct ip_addr *addr); /* 0.0.0.0, ::, or no family */
 bool ip_addr_is_loopback(const struct ip_addr *addr);	 /* 127/8, ::1, ::ffff:127/104 */
 bool ip_addr_is_multicast(const struct ip_addr *addr);	 /* 224/4, ff00::/8 */
+/* Why nobody can listen on it, in words ("is a group address"): groups, the broadcast addresses that
+ * every host has (255.255.255.255, 127.255.255.255), and IPv6's link-local ones, which mean nothing
+ * without an interface. NULL = somebody may. */
+const char *ip_addr_why_no_listener(const struct ip_addr *addr);
 /* ::ffff:a.b.c.d becomes a.b.c.d; anything else stays. */
 struct ip_addr ip_addr_unmap(const struct ip_addr *addr);
 /* Strict: dotted quad without leading zeros, or an RFC 4291 text; no scope. */

@@ -90,6 +90,10 @@ static bool parse_address(const struct piece *piece, struct text_view text, bool
 		return refuse(piece, "\"%.*s\" is not an %s address", (int)text.length, text.start,
 			      bracketed ? "IPv6" : "IPv4");
 	*ret_address = ip_addr_unmap(ret_address);
+	const char *why = piece->removal ? NULL : ip_addr_why_no_listener(ret_address);
+	if (why)
+		return refuse(piece, "cannot listen on %.*s, which %s", (int)text.length,
+			      text.start, why);
 	return true;
 }
 

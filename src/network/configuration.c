@@ -157,8 +157,8 @@ vmnet_return_t vmnet_network_configuration_set_mtu(vmnet_network_configuration_r
 
 /* --- reservations ----------------------------------------------------------------------- */
 
-static bool configuration_judge_address(const struct ip_prefix *subnet, const struct ip_addr *addr,
-					struct error *err)
+bool configuration_judge_address(const struct ip_prefix *subnet, const struct ip_addr *addr,
+				 struct error *err)
 {
 	char text[IP_ADDR_TEXT_SIZE];
 	char subnet_text[IP_PREFIX_TEXT_SIZE];

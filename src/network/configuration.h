@@ -57,6 +57,11 @@ int configuration_complete(const struct vmnet_network_configuration *config,
 			   const struct ip_prefix *subnet, const struct ip_addr *guest,
 			   struct gateway_reservation *reservations, struct error *err) MUST_USE;
 
+/* False when the address can be no guest's in that subnet: outside, network, gateway, broadcast. The
+ * sentence speaks of a reservation. */
+bool configuration_judge_address(const struct ip_prefix *subnet, const struct ip_addr *addr,
+				 struct error *err) MUST_USE;
+
 /* Judges a forward as add_port_forward does, without looking at others. */
 bool configuration_judge_forward(const struct vmnet_port_forward *forward,
 				 struct error *err) MUST_USE;

@@ -5,8 +5,24 @@
 
 #include "network/configuration.h"
 
+static struct ip_addr configuration_listener(const struct vmnet_port_forward *forward)
+{
+	switch (forward->external_family) {
+	case AF_INET:
+		return ip_addr_from_v4(ntohl(forward->external_address.v4.s_addr));
+	case AF_INET6:
+		return ip_addr_from_v6(forward->external_address.v6.s6_addr);
+	default: /* all or loopback, of both families */
+		return (struct ip_addr){};
+	}
+}
+
 bool configuration_judge_forward(const struct vmnet_port_forward *forward, struct error *err)
 {
+	const struct ip_addr listener = configuration_listener(forward);
+	const char *why = ip_addr_why_no_listener(&listener);
+	char text[IP_ADDR_TEXT_SIZE];
+
 	if (forward->protocol != IPPROTO_TCP && forward->protocol != IPPROTO_UDP)
 		error_set(err, "protocol %u cannot be forwarded, only TCP and UDP",
 			  (unsigned)forward->protocol);
@@ -16,6 +32,9 @@ bool configuration_judge_forward(const struct vmnet_port_forward *forward, struc
 		 forward->external_family != AF_INET && forward->external_family != AF_INET6)
 		error_set(err, "address family %u cannot be forwarded",
 			  (unsigned)forward->external_family);
+	else if (why)
+		error_set(err, "a forward cannot listen on %s, which %s",
+			  ip_addr_format(&listener, text), why);
 	else
 		return true;
 	return false;

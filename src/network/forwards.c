@@ -226,8 +226,7 @@ static int forwards_internal(const struct vmnet_network *network,
 		}
 		addr = network->reservations[0].addr;
 	}
-	if (!ip_prefix_contains(&network->subnet, &addr) ||
-	    ip_addr_equal(&addr, &network->gateway_addr)) {
+	if (!configuration_judge_address(&network->subnet, &addr, NULL)) {
 		error_set(err, "a forward to %s: the address is no guest's in %s",
 			  ip_addr_format(&addr, text), ip_prefix_format(&network->subnet, subnet));
 		return -EINVAL;

@@ -173,6 +173,45 @@ static void test_ip_kinds(void **state)
 	assert_string_equal(ip_addr_format(&none, text), "none");
 }
 
+static void test_ip_listener(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *why;
+	} rows[] = {
+		{ "224.0.0.1", "is a group address" },
+		{ "239.255.255.255", "is a group address" },
+		{ "ff02::1", "is a group address" },
+		{ "::ffff:224.0.0.1", "is a group address" },
+		{ "255.255.255.255", "is a broadcast address" },
+		{ "127.255.255.255", "is a broadcast address" },
+		{ "fe80::1", "is link-local and means nothing without an interface" },
+		{ "febf::1", "is link-local and means nothing without an interface" },
+		{ "0.0.0.0", NULL },
+		{ "::", NULL },
+		{ "127.0.0.1", NULL },
+		{ "127.255.255.254", NULL },
+		{ "192.0.2.255", NULL },
+		{ "169.254.0.1", NULL },
+		{ "fec0::1", NULL },
+		{ "fe7f::1", NULL },
+		{ "2001:db8::1", NULL },
+	};
+	const struct ip_addr none = {};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct ip_addr addr = ip(rows[i].text);
+		const char *why = ip_addr_why_no_listener(&addr);
+
+		if (rows[i].why)
+			assert_string_equal(why, rows[i].why);
+		else
+			assert_null(why);
+	}
+	assert_null(ip_addr_why_no_listener(&none));
+}
+
 static void test_ip_numbers(void **state)
 {
 	struct ip_addr v4 = ip_addr_from_v4(UINT32_C(0xc0a84001));
@@ -416,13 +455,13 @@ static void test_rfc1918(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_mac_parse),	  cmocka_unit_test(test_mac_kinds),
-		cmocka_unit_test(test_ip_parse),	  cmocka_unit_test(test_ip_kinds),
-		cmocka_unit_test(test_ip_numbers),	  cmocka_unit_test(test_endpoint),
-		cmocka_unit_test(test_sockaddr),	  cmocka_unit_test(test_prefix_parse),
-		cmocka_unit_test(test_prefix_contains),	  cmocka_unit_test(test_prefix_overlaps),
-		cmocka_unit_test(test_prefix_first_last), cmocka_unit_test(test_masks),
-		cmocka_unit_test(test_rfc1918),
+		cmocka_unit_test(test_mac_parse),	cmocka_unit_test(test_mac_kinds),
+		cmocka_unit_test(test_ip_parse),	cmocka_unit_test(test_ip_kinds),
+		cmocka_unit_test(test_ip_listener),	cmocka_unit_test(test_ip_numbers),
+		cmocka_unit_test(test_endpoint),	cmocka_unit_test(test_sockaddr),
+		cmocka_unit_test(test_prefix_parse),	cmocka_unit_test(test_prefix_contains),
+		cmocka_unit_test(test_prefix_overlaps), cmocka_unit_test(test_prefix_first_last),
+		cmocka_unit_test(test_masks),		cmocka_unit_test(test_rfc1918),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

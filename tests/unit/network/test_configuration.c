@@ -280,6 +280,16 @@ static void test_forward_collisions(void **state)
 	two.external_family = AF_UNIX + 100;
 	expect(config, vmnet_network_configuration_add_port_forward(config, &two),
 	       "address family 101 cannot be forwarded");
+	two.external_port = 81;
+	two.external_family = AF_INET;
+	two.external_address.v4 = address("127.255.255.255");
+	expect(config, vmnet_network_configuration_add_port_forward(config, &two),
+	       "a forward cannot listen on 127.255.255.255, which is a broadcast address");
+	two.external_family = AF_INET6;
+	assert_int_equal(inet_pton(AF_INET6, "fe80::1", &two.external_address.v6), 1);
+	expect(config, vmnet_network_configuration_add_port_forward(config, &two),
+	       "a forward cannot listen on fe80::1, which is link-local and means nothing without "
+	       "an interface");
 	vmnet_network_configuration_release(config);
 }
 

@@ -224,10 +224,14 @@ static void test_live_forwards(void **state)
 	struct vmnet_port_forward bound;
 	struct vmnet_error error;
 	vmnet_network_configuration_ref config = new_configuration("live");
+	struct in_addr subnet;
+	struct in_addr mask;
 
 	(void)state;
 	reserve(config, 1);
 	vmnet_network_ref network = create(config);
+	vmnet_network_get_ipv4_subnet(network, &subnet, &mask);
+	const uint32_t nobody[] = { 0, 1, ~ntohl(mask.s_addr) };
 	assert_int_equal(vmnet_network_add_port_forward(network, &forward, &bound, &error),
 			 VMNET_SUCCESS);
 	assert_int_equal(bound.external_address.v4.s_addr, htonl(INADDR_LOOPBACK));
@@ -242,6 +246,21 @@ static void test_live_forwards(void **state)
 	assert_int_equal(vmnet_network_remove_port_forward(network, &forward, &error),
 			 VMNET_INVALID_ARGUMENT);
 	assert_non_null(strstr(error.text, "is not forwarded"));
+	/* Nobody can be there: the subnet's ends, the gateway. */
+	for (uint32_t i = 0; i < ARRAY_COUNT(nobody); i++) {
+		forward.internal_address.s_addr = subnet.s_addr | htonl(nobody[i]);
+		assert_int_equal(vmnet_network_add_port_forward(network, &forward, &bound, &error),
+				 VMNET_INVALID_ARGUMENT);
+		assert_non_null(strstr(error.text, "the address is no guest's in"));
+	}
+	forward.internal_address.s_addr = 0;
+	forward.external_family = AF_INET;
+	forward.external_address.v4.s_addr = inet_addr("224.0.0.1");
+	assert_int_equal(vmnet_network_add_port_forward(network, &forward, &bound, &error),
+			 VMNET_INVALID_ARGUMENT);
+	assert_string_equal(error.text,
+			    "a forward cannot listen on 224.0.0.1, which is a group address");
+	forward.external_family = AF_LOCAL;
 	forward.internal_address.s_addr = inet_addr("8.8.8.8");
 	assert_int_equal(vmnet_network_add_port_forward(network, &forward, &bound, &error),
 			 VMNET_INVALID_ARGUMENT);
