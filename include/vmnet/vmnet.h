@@ -310,7 +310,8 @@ struct vmnet_port_options {
 /*
  * Attaches a guest by a connected unix datagram socket: one Ethernet frame a datagram (vfkit,
  * vmnet-helper). options may be NULL and is copied. The fd belongs to the network on success.
- * VMNET_INVALID_ARGUMENT: not a connected unix datagram socket; VMNET_BUFFER_EXHAUSTED: the network
+ * VMNET_INVALID_ARGUMENT: not a connected unix datagram socket, or (as of every attach call) a
+ * descriptor that is attached to this network already; VMNET_BUFFER_EXHAUSTED: the network
  * has as many ports as it has guest addresses. A datagram socket tells that its peer left only when
  * something is sent to it: who knows earlier should detach.
  */

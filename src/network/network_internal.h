@@ -30,6 +30,7 @@
 /* A slot for one attachment; slots are found by their bridge port. */
 struct network_port {
 	struct attachment *attachment; /* NULL = free */
+	int fd;			       /* that it was given */
 	vmnet_port_t id;	       /* never used twice in a network's life */
 	struct vmnet_port_options options;
 	bool closed; /* its attachment reported so; reaped at the end of the batch */

@@ -76,11 +76,25 @@ void network_remove_all_ports(struct vmnet_network *network)
 struct network_attach_call {
 	struct vmnet_network *network;
 	struct attachment *attachment;
+	int fd;
 	struct vmnet_port_options options;
 	enum nat_backlog backlog;
 	vmnet_port_t id;
 	int status;
 };
+
+/* A port that owns that descriptor. One that is closed has given it back, and the number may be
+ * somebody else's by now. */
+static bool network_fd_is_attached(const struct vmnet_network *network, int fd)
+{
+	for (uint32_t i = 0; i < network->port_capacity; i++) {
+		const struct network_port *port = &network->ports[i];
+
+		if (port->attachment && !port->closed && port->fd == fd)
+			return true;
+	}
+	return false;
+}
 
 static void network_attach_in_thread(void *context)
 {
@@ -89,6 +103,11 @@ static void network_attach_in_thread(void *context)
 	struct frame_sink *ingress;
 	uint32_t index;
 
+	/* Two owners would each close it. */
+	if (network_fd_is_attached(network, call->fd)) {
+		call->status = -EINVAL;
+		return;
+	}
 	call->status = bridge_port_add(network->bridge, attachment_sink(call->attachment), &index,
 				       &ingress);
 	if (call->status < 0)
@@ -96,6 +115,7 @@ static void network_attach_in_thread(void *context)
 	struct network_port *port = &network->ports[index];
 	*port = (struct network_port){
 		.attachment = call->attachment,
+		.fd = call->fd,
 		.id = ++network->last_port_id,
 		.options = call->options,
 	};
@@ -147,6 +167,7 @@ static vmnet_return_t network_attach(struct vmnet_network *network, network_atta
 	};
 	struct network_attach_call call = {
 		.network = network,
+		.fd = fd,
 		.backlog = network_choose_backlog(options, by_default),
 	};
 	struct error err = {};
@@ -165,6 +186,8 @@ static vmnet_return_t network_attach(struct vmnet_network *network, network_atta
 		if (status == -ENOSPC)
 			error_set(&err, "the network has all its %u ports in use",
 				  network->port_capacity);
+		else if (status == -EINVAL)
+			error_set(&err, "file descriptor %d is attached already", fd);
 		return network_fail(error, &err, status);
 	}
 	if (port)

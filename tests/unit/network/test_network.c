@@ -318,6 +318,45 @@ static void test_listening_port_serves_one_after_the_other(void **state)
 	(void)close(ends[1]);
 }
 
+typedef vmnet_return_t attach_fd(vmnet_network_ref network, int fd,
+				 const struct vmnet_port_options *options, vmnet_port_t *port,
+				 struct vmnet_error *error);
+
+/* It belongs to the first, which goes on; given back, it may be attached again. */
+static void test_one_descriptor_twice(void **state)
+{
+	static attach_fd *const attach[] = { vmnet_network_attach_datagram_fd,
+					     vmnet_network_attach_stream_fd };
+	static const int types[] = { SOCK_DGRAM, SOCK_STREAM };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(attach); i++) {
+		vmnet_network_ref network = create(new_configuration("twice"));
+		struct vmnet_error error;
+		char sentence[64];
+		vmnet_port_t port;
+		int fds[2];
+
+		assert_int_equal(socketpair(AF_UNIX, types[i] | SOCK_CLOEXEC, 0, fds), 0);
+		assert_int_equal(attach[i](network, fds[0], NULL, &port, &error), VMNET_SUCCESS);
+		assert_int_equal(attach[i](network, fds[0], NULL, NULL, &error),
+				 VMNET_INVALID_ARGUMENT);
+		(void)snprintf(sentence, sizeof(sentence), "file descriptor %d is attached already",
+			       fds[0]);
+		assert_string_equal(error.text, sentence);
+		assert_int_equal(statistics_of(network).ports, 1);
+		int kept = dup(fds[0]);
+		assert_true(kept >= 0);
+		assert_int_equal(vmnet_network_detach(network, port), VMNET_SUCCESS);
+		/* The number is free, and another descriptor gets it. */
+		assert_int_equal(dup2(kept, fds[0]), fds[0]);
+		assert_int_equal(attach[i](network, fds[0], NULL, NULL, &error), VMNET_SUCCESS);
+		vmnet_network_release(network);
+		(void)close(kept);
+		(void)close(fds[1]);
+	}
+}
+
 static void test_capacity(void **state)
 {
 	vmnet_network_configuration_ref config = new_configuration("capacity");
@@ -492,6 +531,7 @@ int main(void)
 		cmocka_unit_test(test_capture),
 		cmocka_unit_test(test_bad_length_ends_the_port_once),
 		cmocka_unit_test(test_listening_port_serves_one_after_the_other),
+		cmocka_unit_test(test_one_descriptor_twice),
 		cmocka_unit_test(test_capacity),
 		cmocka_unit_test(test_two_guests_talk),
 		cmocka_unit_test(test_borrowed_macs_are_refused),
