@@ -104,6 +104,19 @@ static int create_bind(struct vmnet_network *network,
 	return 0;
 }
 
+/* One for each family where a forward stands for both. */
+static uint32_t create_forward_sockets(const struct vmnet_network_configuration *config)
+{
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < config->forward_count; i++) {
+		sa_family_t family = config->forwards[i].external_family;
+
+		count += family == AF_INET || family == AF_INET6 ? 1 : 2;
+	}
+	return count;
+}
+
 static struct vmnet_network *create_network(const struct vmnet_network_configuration *config)
 {
 	struct vmnet_network *network = calloc(1, sizeof(*network));
@@ -115,6 +128,7 @@ static struct vmnet_network *create_network(const struct vmnet_network_configura
 	network->config.capture_fd = -1;
 	network->config.forwards = NULL;
 	network->config.forward_count = 0;
+	network->forward_sockets = create_forward_sockets(config);
 	list_init(&network->forwards);
 	(void)pthread_mutex_init(&network->forwards_lock, NULL); /* cannot fail on Linux */
 	if (config->log_callback)

@@ -58,6 +58,8 @@ struct vmnet_network {
 	struct gateway_reservation reservations[GATEWAY_MAX_RESERVATIONS];
 	uint32_t reservation_count;
 
+	uint32_t forward_sockets; /* of those that create binds, at most */
+
 	/* Guards the list and the calls that change it. */
 	pthread_mutex_t forwards_lock;
 	struct list forwards;

@@ -15,15 +15,17 @@
 #define STAGES_FLOWS_LEAST  64
 #define STAGES_HALF_OPEN    1024
 
-static uint32_t stages_flow_capacity(void)
+/* A forward keeps its sockets as long as it lasts. Those that are added later live from the reserve. */
+static uint32_t stages_flow_capacity(uint32_t forward_sockets)
 {
+	const rlim_t kept = STAGES_FILE_RESERVE + forward_sockets;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
 		return STAGES_FLOWS_MOST;
-	if (limit.rlim_cur < STAGES_FILE_RESERVE + STAGES_FLOWS_LEAST)
+	if (limit.rlim_cur < kept + STAGES_FLOWS_LEAST)
 		return STAGES_FLOWS_LEAST;
-	rlim_t left = limit.rlim_cur - STAGES_FILE_RESERVE;
+	rlim_t left = limit.rlim_cur - kept;
 	return left < STAGES_FLOWS_MOST ? (uint32_t)left : STAGES_FLOWS_MOST;
 }
 
@@ -81,7 +83,7 @@ static int stages_new_nat(struct vmnet_network *network)
 		.allow_metadata = config->allow_metadata,
 		.udp_endpoint_independent_filtering = config->udp_endpoint_independent_filtering,
 		.backlog = NAT_BACKLOG_KEPT, /* network_attach() says what a port has */
-		.flow_capacity = stages_flow_capacity(),
+		.flow_capacity = stages_flow_capacity(network->forward_sockets),
 		.half_open_capacity = STAGES_HALF_OPEN,
 		.port_capacity = network->port_capacity,
 		.belongs_to_other = stages_belongs_to_other,

@@ -300,17 +300,23 @@ static void test_udp_filtering(void **state)
 }
 
 /* Flows are bounded by what the limit of open files leaves: it is never run into. */
-static void test_flows_within_the_file_limit(void **state)
+static void flows_within_the_file_limit(rlim_t limit, size_t forwards)
 {
+	const struct vmnet_port_forward forward = { .protocol = IPPROTO_TCP,
+						    .external_family = AF_LOCAL,
+						    .internal_port = 22 };
 	struct rlimit before;
 	struct guest guest;
 	uint16_t port;
 
-	(void)state;
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-	const struct rlimit low = { .rlim_cur = 640, .rlim_max = before.rlim_max };
+	const struct rlimit low = { .rlim_cur = limit, .rlim_max = before.rlim_max };
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
-	vmnet_network_ref network = create(open_configuration("limit"));
+	vmnet_network_configuration_ref config = open_configuration("limit");
+	for (size_t i = 0; i < forwards; i++)
+		assert_int_equal(vmnet_network_configuration_add_port_forward(config, &forward),
+				 VMNET_SUCCESS);
+	vmnet_network_ref network = create(config);
 	join(&guest, network);
 	int server = bind_socket(SOCK_DGRAM, INADDR_LOOPBACK, &port);
 	const struct ip_endpoint to = { guest.gateway, port };
@@ -329,6 +335,14 @@ static void test_flows_within_the_file_limit(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 	(void)close(server);
 	(void)close(guest.fd);
+}
+
+static void test_flows_within_the_file_limit(void **state)
+{
+	(void)state;
+	flows_within_the_file_limit(640, 0);
+	/* Forwards have descriptors, too: one for each family. */
+	flows_within_the_file_limit(840, 100);
 }
 
 /* A port that goes takes its flows along, and the far end is told. */
