@@ -109,10 +109,11 @@ vmnet_network_configuration_set_mtu(vmnet_network_configuration_ref config, uint
 
 /*
  * The guest with MAC `client` always gets `reservation` by DHCP, whatever client id it sends. Both
- * must be new; the address must lie in the subnet and be neither gateway, network nor broadcast
- * address: checked here when the subnet is set already, else by vmnet_network_create(). A
- * reservation of 0.0.0.0 asks for the first free guest address of the subnet (Addition; with an
- * automatic subnet it is the only form that makes sense). At most 256.
+ * must be new; the MAC must be a single host's; the address must be RFC 1918, lie in the subnet and be
+ * neither gateway, network nor broadcast address: checked here when the subnet is set already, else
+ * when it is set or by vmnet_network_create(). A reservation of 0.0.0.0 asks for the first free guest
+ * address of the subnet (Addition; with an automatic subnet it is the only form that makes sense). At
+ * most 256. VMNET_INVALID_ARGUMENT otherwise, and for NULL.
  */
 VMNET_EXPORT vmnet_return_t vmnet_network_configuration_add_dhcp_reservation(
 	vmnet_network_configuration_ref config, const ether_addr_t *client,
@@ -358,16 +359,22 @@ VMNET_EXPORT vmnet_return_t vmnet_network_attach_vhost_user_fd(
 VMNET_EXPORT vmnet_return_t vmnet_network_detach(vmnet_network_ref network, vmnet_port_t port);
 
 /*
- * Adds a forward on the live network and reports in *bound (may be NULL) what was bound.
- * VMNET_SHARING_SERVICE_BUSY: taken (the sentence names the holder where it can);
- * VMNET_INVALID_ACCESS: no right to bind a low port.
+ * Adds a forward on the live network and reports in *bound (may be NULL) what was bound; nothing
+ * stays bound on failure. VMNET_INVALID_ARGUMENT: what vmnet_network_configuration_add_port_forward()
+ * refuses, an internal address that can be no guest's (outside the subnet, its network, gateway or
+ * broadcast address), or none where there is not exactly one reservation; VMNET_SHARING_SERVICE_BUSY:
+ * taken (the sentence names the holder where it can), or forwarded already; VMNET_INVALID_ACCESS: no
+ * right to bind a low port, or to write the records; VMNET_BUFFER_EXHAUSTED: as many forwards as the
+ * network can have; VMNET_MEM_FAILURE; VMNET_FAILURE: the host has no such address, no descriptor is
+ * left, or what else the sentence says.
  */
 VMNET_EXPORT vmnet_return_t vmnet_network_add_port_forward(vmnet_network_ref network,
 							   const struct vmnet_port_forward *forward,
 							   struct vmnet_port_forward *bound,
 							   struct vmnet_error *error);
-/* Removes the forwards with that protocol and external port, and, unless external_family is
- * AF_UNSPEC, that family and address. Connections under way go on. */
+/* Removes the forwards with that protocol and external port, and, where external_family is AF_INET or
+ * AF_INET6, that family and address. Connections under way go on. VMNET_INVALID_ARGUMENT: there is no
+ * such forward (the sentence says which). */
 VMNET_EXPORT vmnet_return_t vmnet_network_remove_port_forward(
 	vmnet_network_ref network, const struct vmnet_port_forward *forward,
 	struct vmnet_error *error);
@@ -422,11 +429,14 @@ struct vmnet_assignment {
 	struct in_addr address; /* the guest's */
 };
 
-/* state_directory NULL = the default one. VMNET_INVALID_ARGUMENT: no assignment for key. */
+/* state_directory NULL = the default one. VMNET_INVALID_ARGUMENT: no assignment for key;
+ * VMNET_INVALID_ACCESS: no right to the records; VMNET_FAILURE: they cannot be read. *assignment is
+ * written only on success. */
 VMNET_EXPORT vmnet_return_t vmnet_assignment_get(const char *state_directory, const char *key,
 						 struct vmnet_assignment *assignment,
 						 struct vmnet_error *error);
-/* Removing what is not there is a success. */
+/* Removing what is not there is a success, and a network of that key which is under way goes on.
+ * VMNET_INVALID_ACCESS: no right to the records; VMNET_FAILURE: they cannot be written. */
 VMNET_EXPORT vmnet_return_t vmnet_assignment_remove(const char *state_directory, const char *key,
 						    struct vmnet_error *error);
 /*

@@ -263,6 +263,14 @@ vmnet_network_configuration_add_dhcp_reservation(vmnet_network_configuration_ref
 				config, "MAC address %s has a reservation already", mac_text);
 	}
 	if (added.addr.family != IP_FAMILY_NONE) {
+		const struct ip_prefix one = { added.addr, 32 };
+
+		if (!ip_prefix_is_rfc1918(&one))
+			return CONFIGURATION_REFUSE(
+				config,
+				"reservation %s is not inside 10.0.0.0/8, 172.16.0.0/12 or "
+				"192.168.0.0/16",
+				ip_addr_format(&added.addr, addr_text));
 		if (configuration_is_reserved(config->reservations, config->reservation_count,
 					      &added.addr))
 			return CONFIGURATION_REFUSE(config, "address %s is reserved already",

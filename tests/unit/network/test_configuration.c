@@ -164,6 +164,9 @@ static void test_reservation_before_subnet(void **state)
 	struct in_addr mask = address("255.255.255.0");
 
 	(void)state;
+	expect(config, reserve(config, "02:00:00:00:00:01", "8.8.8.8"),
+	       "reservation 8.8.8.8 is not inside 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16");
+	assert_int_equal(config->reservation_count, 0);
 	expect(config, reserve(config, "02:00:00:00:00:01", "10.1.1.5"), "");
 	expect(config, vmnet_network_configuration_set_ipv4_subnet(config, &subnet, &mask),
 	       "reservation 10.1.1.5 is outside the subnet 192.168.5.0/24");
