@@ -42,7 +42,6 @@ int main(int argc, char **argv)
 	if (!network)
 		errx(1, "%s", vmnet_network_configuration_get_error(config));
 	vmnet_network_configuration_release(config);
-
 	int fd = listen_on(path);
 	if (vmnet_network_attach_stream_fd(network, fd, NULL, NULL, &error) != VMNET_SUCCESS)
 		errx(1, "%s: %s", path, error.text);

@@ -8,6 +8,7 @@
 #include "base/addr.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/text.h"
 
 /* Between two calls another thread may add one: the second call then reports more than there is
  * room for, and what fits is shown. */
@@ -305,4 +306,23 @@ bool control_json_parse_forwards(const json_t *root, struct vmnet_port_forward *
 	*ret_forwards = forwards;
 	*ret_count = count;
 	return true;
+}
+
+bool control_json_parse_removal(const char *protocol, const char *port, const char *address,
+				struct vmnet_port_forward *ret_forward, struct error *err)
+{
+	struct vmnet_port_forward forward = { .external_family = AF_UNSPEC };
+
+	if (!protocol || !control_json_parse_protocol(protocol, &forward.protocol))
+		error_set(err, "protocol should be tcp or udp");
+	else if (!port || !text_parse_u16(text_view_of(port), &forward.external_port) ||
+		 forward.external_port == 0)
+		error_set(err, "externalPort should be a number from 1 to 65535");
+	else if (address && !control_json_parse_address(address, &forward))
+		error_set(err, "externalAddress should be an IP address");
+	else {
+		*ret_forward = forward;
+		return true;
+	}
+	return false;
 }

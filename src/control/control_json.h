@@ -35,6 +35,11 @@ bool control_json_parse_forward(const json_t *object, struct vmnet_port_forward 
 bool control_json_parse_forwards(const json_t *root, struct vmnet_port_forward **ret_forwards,
 				 size_t *ret_count, struct error *err) MUST_USE;
 
+/* The values of a query that says which forwards to remove, NULL where one is missing: without an
+ * address those of all. False with a sentence. */
+bool control_json_parse_removal(const char *protocol, const char *port, const char *address,
+				struct vmnet_port_forward *ret_forward, struct error *err) MUST_USE;
+
 /* "tcp", "udp" to IPPROTO_TCP, IPPROTO_UDP. */
 bool control_json_parse_protocol(const char *text, uint8_t *ret_protocol) MUST_USE;
 const char *control_json_protocol_name(uint8_t protocol);

@@ -180,7 +180,6 @@ static enum MHD_Result add_forwards(struct control_server *server,
 static bool parse_query(struct MHD_Connection *connection, struct vmnet_port_forward *ret_forward,
 			struct error *err)
 {
-	struct vmnet_port_forward forward = { .external_family = AF_UNSPEC };
 	const char *protocol =
 		MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "protocol");
 	const char *port =
@@ -188,21 +187,7 @@ static bool parse_query(struct MHD_Connection *connection, struct vmnet_port_for
 	const char *address =
 		MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "externalAddress");
 
-	if (!protocol || !control_json_parse_protocol(protocol, &forward.protocol)) {
-		error_set(err, "protocol should be tcp or udp");
-		return false;
-	}
-	if (!port || !text_parse_u16(text_view_of(port), &forward.external_port) ||
-	    forward.external_port == 0) {
-		error_set(err, "externalPort should be a number from 1 to 65535");
-		return false;
-	}
-	if (address && !control_json_parse_address(address, &forward)) {
-		error_set(err, "externalAddress should be an IP address");
-		return false;
-	}
-	*ret_forward = forward;
-	return true;
+	return control_json_parse_removal(protocol, port, address, ret_forward, err);
 }
 
 static enum MHD_Result remove_all(struct control_server *server, struct MHD_Connection *connection,

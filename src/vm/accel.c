@@ -40,17 +40,24 @@ static bool line_has_flag(char *line)
 	return false;
 }
 
+bool accel_cpuinfo_has_flag(FILE *stream)
+{
+	char *line = NULL;
+	size_t room = 0;
+	bool found = false;
+
+	while (!found && getline(&line, &room, stream) >= 0)
+		found = line_has_flag(line);
+	free(line);
+	return found;
+}
+
 static bool cpuinfo_has_flag(const char *path)
 {
 	FILE *stream = fopen(path, "re");
 	if (!stream)
 		return false;
-	char *line = NULL;
-	size_t room = 0;
-	bool found = false;
-	while (!found && getline(&line, &room, stream) >= 0)
-		found = line_has_flag(line);
-	free(line);
+	bool found = accel_cpuinfo_has_flag(stream);
 	(void)fclose(stream); /* only read from */
 	return found;
 }

@@ -2,6 +2,7 @@
 /* Which accelerator runs the guest: KVM where it can run a stock kernel, else TCG (emulation). */
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "base/compiler.h"
 
@@ -21,6 +22,9 @@ struct accel_host {
 
 /* "auto", "kvm", "tcg". */
 bool accel_parse(const char *text, enum accel *ret_accel) MUST_USE;
+
+/* vmx or svm in a line of flags of a stream in the format of /proc/cpuinfo. */
+bool accel_cpuinfo_has_flag(FILE *stream);
 
 /* Looks at a device (/dev/kvm) and a file in the format of /proc/cpuinfo. */
 struct accel_host accel_probe(const char *kvm_path, const char *cpuinfo_path);

@@ -158,8 +158,8 @@ static bool is_expose_address(const char *text)
 	       inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
 }
 
-static int parse_settings(const char *text, size_t size, struct vm_home_settings *settings,
-			  struct error *err)
+int vm_home_parse_settings(const char *text, size_t size, struct vm_home_settings *settings,
+			   struct error *err)
 {
 	json_error_t json_error;
 	json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &json_error);
@@ -206,7 +206,7 @@ int vm_home_load_settings(const struct vm_home *home, struct vm_home_settings *r
 	if (r < 0)
 		error_set(err, "%s", strerror(-r));
 	else
-		r = parse_settings(text, size, &settings, err);
+		r = vm_home_parse_settings(text, size, &settings, err);
 	if (r < 0) {
 		error_prefix(err, "%s/config.json", home->path);
 		return r;

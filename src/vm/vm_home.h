@@ -40,6 +40,10 @@ void vm_home_close(struct vm_home *home);
 int vm_home_state_directory(const struct vm_home *home, char **ret_path,
 			    struct error *err) MUST_USE;
 
+/* Puts what a text of JSON says in place of what is there. 0 or negative errno with a sentence: then
+ * *settings may have been changed. */
+int vm_home_parse_settings(const char *text, size_t size, struct vm_home_settings *settings,
+			   struct error *err) MUST_USE;
 int vm_home_load_settings(const struct vm_home *home, struct vm_home_settings *ret_settings,
 			  struct error *err) MUST_USE;
 
