@@ -7,6 +7,7 @@
 #include "network_guest.h"
 
 #include "base/compiler.h"
+#include "wire/dns.h"
 #include "wire/tcp.h"
 
 /* --- the gateway's services -------------------------------------------------------------- */
@@ -53,6 +54,108 @@ static void test_dhcp(void **state)
 	assert_int_equal(statistics.dropped, 0);
 	assert_int_equal(vmnet_network_detach(network, guest.port), VMNET_SUCCESS);
 	assert_int_equal(statistics_of(network).ports, 0);
+	vmnet_network_release(network);
+	(void)close(guest.fd);
+}
+
+static uint32_t dhcp_u32(const struct guest_dhcp *dhcp, uint8_t code)
+{
+	struct dhcp_bytes value;
+
+	assert_true(dhcp_find_option(dhcp->bytes, dhcp->size, code, &value));
+	assert_int_equal(value.size, 4);
+	return (uint32_t)value.bytes[0] << 24 | (uint32_t)value.bytes[1] << 16 |
+	       (uint32_t)value.bytes[2] << 8 | value.bytes[3];
+}
+
+/* What the network says of itself beside addresses. */
+static void test_dhcp_options(void **state)
+{
+	vmnet_network_configuration_ref config = new_configuration("options");
+	struct dhcp_bytes domain;
+	struct guest_dhcp offer;
+	struct in_addr subnet;
+	struct in_addr mask;
+	struct guest guest;
+
+	(void)state;
+	vmnet_network_ref network = create(config);
+	vmnet_network_get_ipv4_subnet(network, &subnet, &mask);
+	guest_attach(&guest, network, 1);
+	guest_configure(&guest, &offer);
+	assert_true(dhcp_find_option(offer.bytes, offer.size, DHCP_OPTION_DOMAIN, &domain));
+	assert_int_equal(domain.size, strlen("internal"));
+	assert_memory_equal(domain.bytes, "internal", domain.size);
+	assert_int_equal(dhcp_u32(&offer, DHCP_OPTION_MASK), ntohl(mask.s_addr));
+	assert_int_equal(dhcp_u32(&offer, DHCP_OPTION_BROADCAST),
+			 ntohl(subnet.s_addr) | ~ntohl(mask.s_addr));
+	/* RFC 2131 4.4.5: a half and seven eighths. */
+	uint32_t lease_s = dhcp_u32(&offer, DHCP_OPTION_LEASE);
+	assert_true(lease_s >= 60);
+	assert_int_equal(dhcp_u32(&offer, DHCP_OPTION_T1), lease_s / 2);
+	assert_int_equal(dhcp_u32(&offer, DHCP_OPTION_T2), lease_s / 8 * 7);
+	vmnet_network_release(network);
+	(void)close(guest.fd);
+}
+
+/* The gateway's answer to a question for the A record of that name. */
+static struct dns_message ask_name(struct guest *guest, const char *name, uint8_t *bytes,
+				   size_t size, size_t *ret_size)
+{
+	static uint16_t id = 100;
+	const struct ip_endpoint own = { guest->addr, 40000 };
+	const struct ip_endpoint server = { guest->gateway, 53 };
+	struct dns_message answer;
+	struct frame frame;
+	uint8_t query[DNS_NAME_MAX + 16];
+	struct writer writer = writer_of(query, sizeof(query));
+
+	writer_u16(&writer, ++id);
+	writer_u16(&writer, 0x0100); /* RD */
+	writer_u16(&writer, 1);
+	for (int i = 0; i < 3; i++)
+		writer_u16(&writer, 0);
+	for (size_t length; (length = strcspn(name, ".")) > 0;
+	     name += length + (name[length] == '.')) {
+		writer_u8(&writer, (uint8_t)length);
+		writer_bytes(&writer, name, length);
+	}
+	writer_u8(&writer, 0);
+	writer_u16(&writer, 1); /* A */
+	writer_u16(&writer, 1); /* IN */
+	guest_send_udp(guest, &guest->gateway_mac, &own, &server, query, writer.position);
+	*ret_size = guest_await_port(guest, PACKET_IP_PROTOCOL_UDP, own.port, &frame, bytes, size);
+	assert_true(dns_parse(bytes, *ret_size, &answer));
+	assert_int_equal(answer.id, id);
+	return answer;
+}
+
+/* The VM's own name, alone and in the domain, and the host's. */
+static void test_dns_names(void **state)
+{
+	static const char *const names[] = { "ci-3", "ci-3.internal", "CI-3.Internal" };
+	vmnet_network_configuration_ref config = new_configuration("names");
+	uint8_t bytes[GUEST_FRAME_SIZE];
+	struct dns_message answer;
+	struct guest_dhcp offer;
+	struct guest guest;
+	size_t size;
+
+	(void)state;
+	reserve(config, 1);
+	assert_int_equal(vmnet_network_configuration_set_hostname(config, "ci-3"), VMNET_SUCCESS);
+	vmnet_network_ref network = create(config);
+	guest_attach(&guest, network, 1);
+	guest_configure(&guest, &offer);
+	for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+		answer = ask_name(&guest, names[i], bytes, sizeof(bytes), &size);
+		assert_int_equal(answer.rcode, DNS_RCODE_NOERROR);
+		assert_int_equal(answer.answer_count, 1);
+		assert_memory_equal(bytes + size - 4, guest.addr.octet, 4);
+	}
+	answer = ask_name(&guest, "host.internal", bytes, sizeof(bytes), &size);
+	assert_int_equal(answer.answer_count, 1);
+	assert_memory_equal(bytes + size - 4, guest.gateway.octet, 4);
 	vmnet_network_release(network);
 	(void)close(guest.fd);
 }
@@ -525,6 +628,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dhcp),
+		cmocka_unit_test(test_dhcp_options),
+		cmocka_unit_test(test_dns_names),
 		cmocka_unit_test(test_no_nat),
 		cmocka_unit_test(test_no_dhcp),
 		cmocka_unit_test(test_no_dns),
