@@ -147,6 +147,12 @@ struct ip_addr ip_addr_unmap(const struct ip_addr *addr)
 	return plain;
 }
 
+bool ip_addr_is_link_local(const struct ip_addr *addr)
+{
+	return addr->family == IP_FAMILY_V6 && addr->octet[0] == 0xfe &&
+	       (addr->octet[1] & 0xc0) == 0x80;
+}
+
 const char *ip_addr_why_no_listener(const struct ip_addr *addr)
 {
 	struct ip_addr plain = ip_addr_unmap(addr);
@@ -156,8 +162,7 @@ const char *ip_addr_why_no_listener(const struct ip_addr *addr)
 		return "is a group address";
 	if (v4 == INADDR_BROADCAST || v4 == (INADDR_LOOPBACK | 0x00ffffff))
 		return "is a broadcast address";
-	if (plain.family == IP_FAMILY_V6 && plain.octet[0] == 0xfe &&
-	    (plain.octet[1] & 0xc0) == 0x80)
+	if (ip_addr_is_link_local(&plain))
 		return "is link-local and means nothing without an interface";
 	return NULL;
 }
@@ -229,11 +234,11 @@ bool ip_endpoint_from_sockaddr(const struct sockaddr_storage *sockaddr,
 	}
 }
 
-socklen_t ip_endpoint_to_sockaddr(const struct ip_endpoint *endpoint,
-				  struct sockaddr_storage *ret_sockaddr)
+socklen_t ip_endpoint_to_scoped_sockaddr(const struct ip_endpoint *endpoint, uint32_t scope,
+					 struct sockaddr_storage *ret_sockaddr)
 {
 	struct sockaddr_in v4 = { .sin_family = AF_INET };
-	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_scope_id = scope };
 
 	memset(ret_sockaddr, 0, sizeof(*ret_sockaddr));
 	if (endpoint->addr.family == IP_FAMILY_V4) {
@@ -247,6 +252,12 @@ socklen_t ip_endpoint_to_sockaddr(const struct ip_endpoint *endpoint,
 	memcpy(v6.sin6_addr.s6_addr, endpoint->addr.octet, sizeof(endpoint->addr.octet));
 	memcpy(ret_sockaddr, &v6, sizeof(v6));
 	return sizeof(v6);
+}
+
+socklen_t ip_endpoint_to_sockaddr(const struct ip_endpoint *endpoint,
+				  struct sockaddr_storage *ret_sockaddr)
+{
+	return ip_endpoint_to_scoped_sockaddr(endpoint, 0, ret_sockaddr);
 }
 
 bool ip_prefix_parse(const char *text, struct ip_prefix *ret_prefix)

@@ -68,6 +68,7 @@ static inline size_t ip_addr_size(const struct ip_addr *addr)
 bool ip_addr_is_unspecified(const struct ip_addr *addr); /* 0.0.0.0, ::, or no family */
 bool ip_addr_is_loopback(const struct ip_addr *addr);	 /* 127/8, ::1, ::ffff:127/104 */
 bool ip_addr_is_multicast(const struct ip_addr *addr);	 /* 224/4, ff00::/8 */
+bool ip_addr_is_link_local(const struct ip_addr *addr);	 /* fe80::/10; not 169.254/16 */
 /* Why nobody can listen on it, in words ("is a group address"): groups, the broadcast addresses that
  * every host has (255.255.255.255, 127.255.255.255), and IPv6's link-local ones, which mean nothing
  * without an interface. NULL = somebody may. */
@@ -88,6 +89,9 @@ bool ip_endpoint_from_sockaddr(const struct sockaddr_storage *sockaddr,
 /* Returns the size of what was written. */
 socklen_t ip_endpoint_to_sockaddr(const struct ip_endpoint *endpoint,
 				  struct sockaddr_storage *ret_sockaddr);
+/* The same with the number of the interface that a link-local IPv6 address belongs to; 0 = none. */
+socklen_t ip_endpoint_to_scoped_sockaddr(const struct ip_endpoint *endpoint, uint32_t scope,
+					 struct sockaddr_storage *ret_sockaddr);
 
 /* "ADDRESS/LENGTH"; host bits are kept as written. */
 bool ip_prefix_parse(const char *text, struct ip_prefix *ret_prefix) MUST_USE;

@@ -158,7 +158,7 @@ int datagram_check_family(const struct host_socket *socket, const struct host_da
 }
 
 ssize_t datagram_send(struct host_socket *socket, const struct host_datagram *datagram,
-		      uint16_t port, const struct iovec *iov, size_t count)
+		      uint16_t port, uint32_t scope, const struct iovec *iov, size_t count)
 {
 	int rc = datagram_check_family(socket, datagram);
 	if (rc == 0)
@@ -172,7 +172,7 @@ ssize_t datagram_send(struct host_socket *socket, const struct host_datagram *da
 	union datagram_control control;
 	struct msghdr message = {
 		.msg_name = &sockaddr,
-		.msg_namelen = ip_endpoint_to_sockaddr(&to, &sockaddr),
+		.msg_namelen = ip_endpoint_to_scoped_sockaddr(&to, scope, &sockaddr),
 		.msg_iov = (struct iovec *)(uintptr_t)iov, /* only read by the kernel */
 		.msg_iovlen = count,
 	};

@@ -19,12 +19,12 @@ union datagram_control {
 int datagram_configure(int fd, enum ip_family family) MUST_USE;
 
 /*
- * Sends with the datagram's local address, TTL, TOS and DF. A pending error of the socket, which
+ * Sends (scope: see host_real_scope()) with the datagram's local address, TTL, TOS and DF. A pending error of the socket, which
  * an ICMP error from any peer leaves behind, is taken away and the send repeated once; the entry
  * stays in the error queue. Bytes sent or negative errno.
  */
 ssize_t datagram_send(struct host_socket *socket, const struct host_datagram *datagram,
-		      uint16_t port, const struct iovec *iov, size_t count);
+		      uint16_t port, uint32_t scope, const struct iovec *iov, size_t count);
 
 /*
  * Receives into iov and fills *ret_datagram (size is the whole datagram's). Pending errors are

@@ -186,7 +186,7 @@ ssize_t echo_socket_send(struct host *host, struct host_socket *socket,
 		header[2] = (uint8_t)(sum >> 8);
 		header[3] = (uint8_t)sum;
 	}
-	ssize_t sent = datagram_send(socket, datagram, 0, all, count + 1);
+	ssize_t sent = datagram_send(socket, datagram, 0, 0, all, count + 1);
 	return sent < (ssize_t)sizeof(header) ? sent : sent - (ssize_t)sizeof(header);
 }
 

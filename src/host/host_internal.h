@@ -47,6 +47,8 @@ int host_real_new_with_paths(struct loop *loop, const struct log *log,
 
 /* AF_INET or AF_INET6; -1 for IP_FAMILY_NONE. */
 int host_real_domain(uint8_t family);
+/* sin6_scope_id of where a socket is to go: the interface of a link-local resolver, else 0. */
+uint32_t host_real_scope(const struct host_real *real, const struct ip_addr *to);
 /* What getsockname() says. 0 or negative errno. */
 int host_real_local_endpoint(int fd, struct ip_endpoint *ret_local) MUST_USE;
 

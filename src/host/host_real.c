@@ -15,6 +15,11 @@ int host_real_domain(uint8_t family)
 	return family == IP_FAMILY_V6 ? AF_INET6 : -1;
 }
 
+uint32_t host_real_scope(const struct host_real *real, const struct ip_addr *to)
+{
+	return ip_addr_is_link_local(to) ? resolv_conf_scope(&real->resolv_conf, to) : 0;
+}
+
 int host_real_local_endpoint(int fd, struct ip_endpoint *ret_local)
 {
 	struct sockaddr_storage sockaddr = { 0 };

@@ -29,7 +29,8 @@ int tcp_socket_connect(struct host *host, struct host_socket *socket, const stru
 	if (fd < 0)
 		return fd;
 	struct sockaddr_storage sockaddr;
-	socklen_t size = ip_endpoint_to_sockaddr(to, &sockaddr);
+	uint32_t scope = host_real_scope(host_real_of(host), &to->addr);
+	socklen_t size = ip_endpoint_to_scoped_sockaddr(to, scope, &sockaddr);
 	if (connect(fd, (const struct sockaddr *)&sockaddr, size) < 0 && errno != EINPROGRESS) {
 		int rc = -errno;
 		fd_close(fd);

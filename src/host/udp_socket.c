@@ -55,8 +55,9 @@ int udp_socket_open(struct host *host, struct host_socket *socket, const struct 
 ssize_t udp_socket_send(struct host *host, struct host_socket *socket,
 			const struct host_datagram *datagram, const struct iovec *iov, size_t count)
 {
-	(void)host;
-	return datagram_send(socket, datagram, datagram->remote.port, iov, count);
+	return datagram_send(socket, datagram, datagram->remote.port,
+			     host_real_scope(host_real_of(host), &datagram->remote.addr), iov,
+			     count);
 }
 
 size_t udp_socket_send_batch(struct host *host, struct host_socket *socket,

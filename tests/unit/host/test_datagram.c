@@ -51,7 +51,7 @@ static void test_dont_fragment(void **state)
 		assert_int_equal(option(socket_.fd, cases[i].level, cases[i].name), cases[i].off);
 		for (int round = 0; round < 4; round++) {
 			out.dont_fragment = round % 2 == 0;
-			assert_int_equal(datagram_send(&socket_, &out, out.remote.port, NULL, 0),
+			assert_int_equal(datagram_send(&socket_, &out, out.remote.port, 0, NULL, 0),
 					 0);
 			assert_int_equal(option(socket_.fd, cases[i].level, cases[i].name),
 					 out.dont_fragment ? cases[i].on : cases[i].off);
@@ -82,7 +82,7 @@ static void test_ttl_and_tos(void **state)
 		char byte = 'x';
 		struct iovec iov = { &byte, 1 };
 		out.local = out.remote.addr;
-		assert_int_equal(datagram_send(&socket_, &out, out.remote.port, &iov, 1), 1);
+		assert_int_equal(datagram_send(&socket_, &out, out.remote.port, 0, &iov, 1), 1);
 		assert_int_equal(datagram_receive(&socket_, &in, &iov, 1), 1);
 		assert_int_equal(in.ttl, cases[i].ttl);
 		assert_int_equal(in.tos, cases[i].tos);
