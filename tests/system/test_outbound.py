@@ -53,7 +53,9 @@ def test_iperf3(lab, agent, reverse):
         until(lambda: "listening" in server.stdout.readline(), 10, "iperf3 server")
         said = agent.run(f"iperf3 -c {topology.SERVER} -p 5202 -n 10M -J {reverse}", timeout=40)
         server.wait(20)
-    assert json.loads(said)["end"]["sum_received"]["bytes"] >= 9_000_000
+    # The receiver stops counting when the control connection says that the test is over, which may
+    # overtake the last bytes. That none is lost is test_100_mb_up and _down.
+    assert json.loads(said)["end"]["sum_received"]["bytes"] >= 5_000_000
 
 
 def test_many_connections(lab, agent):
