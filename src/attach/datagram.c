@@ -6,6 +6,7 @@
  * in our queue for EPOLLOUT. A datagram that is too long or too short costs that frame only.
  */
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -17,6 +18,8 @@
 
 /* Frames read before others get their turn. */
 #define DATAGRAM_BATCH 64
+/* Frames sent by one call: enough that the call is a small part of each. */
+#define DATAGRAM_SEND_BATCH 16
 
 struct datagram {
 	struct attachment attachment;
@@ -49,27 +52,41 @@ static bool datagram_peer_is_gone(int error)
 	return error == ECONNREFUSED || error == ECONNRESET || error == ENOTCONN || error == EPIPE;
 }
 
-/* False when the socket takes no more, now or (closed) ever. */
-static bool datagram_send_first(struct datagram *datagram)
+/* Sends the first frames of the queue by one call. False when the socket takes no more, now or
+ * (closed) ever. */
+static bool datagram_send_some(struct datagram *datagram)
 {
-	struct iovec parts[2];
-	struct msghdr message = { .msg_iov = parts };
-	size_t size = 0;
+	struct iovec parts[DATAGRAM_SEND_BATCH][2];
+	struct mmsghdr messages[DATAGRAM_SEND_BATCH] = {};
+	size_t ends[DATAGRAM_SEND_BATCH]; /* of each frame in the queue */
+	size_t offset = 0;
+	unsigned count = 0;
 
-	message.msg_iovlen = out_queue_peek_frame(&datagram->queue, parts);
-	for (size_t i = 0; i < message.msg_iovlen; i++)
-		size += parts[i].iov_len;
-	if (sendmsg(datagram->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
-		if (errno == EAGAIN || errno == ENOBUFS)
-			return false;
-		if (datagram_peer_is_gone(errno)) {
-			datagram_close(datagram);
-			return false;
-		}
-		/* Longer than the peer's buffer: the frame is lost. */
-		drop_count(datagram->attachment.context.drops, DROP_SOCKET_ERROR);
+	while (count < DATAGRAM_SEND_BATCH) {
+		struct msghdr *message = &messages[count].msg_hdr;
+
+		message->msg_iov = parts[count];
+		message->msg_iovlen = out_queue_peek_frame(&datagram->queue, &offset, parts[count]);
+		if (message->msg_iovlen == 0)
+			break;
+		ends[count++] = offset;
 	}
-	out_queue_take(&datagram->queue, size + OUT_QUEUE_LENGTH_SIZE);
+	assert(count > 0); /* called while frames wait */
+	int sent = sendmmsg(datagram->fd, messages, count, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (sent > 0) {
+		/* Why it stopped, if it did, is what the next call says. */
+		out_queue_take(&datagram->queue, ends[sent - 1]);
+		return true;
+	}
+	if (errno == EAGAIN || errno == ENOBUFS)
+		return false;
+	if (datagram_peer_is_gone(errno)) {
+		datagram_close(datagram);
+		return false;
+	}
+	/* Longer than the peer's buffer: the frame is lost. */
+	drop_count(datagram->attachment.context.drops, DROP_SOCKET_ERROR);
+	out_queue_take(&datagram->queue, ends[0]);
 	return true;
 }
 
@@ -79,7 +96,7 @@ static void datagram_send_queue(struct datagram *datagram)
 	bool blocked = false;
 
 	while (datagram->fd >= 0 && out_queue_used(&datagram->queue) > 0 && !blocked)
-		blocked = !datagram_send_first(datagram);
+		blocked = !datagram_send_some(datagram);
 	/* Where the change of the watch fails, the next flush tries again. */
 	if (datagram->fd >= 0 && blocked != datagram->waits_for_out &&
 	    loop_watch_change(context->loop, &datagram->watch,

@@ -72,16 +72,21 @@ size_t out_queue_peek(const struct out_queue *queue, struct iovec ret_parts[2])
 	return out_queue_slice(queue, queue->read, out_queue_used(queue), ret_parts);
 }
 
-size_t out_queue_peek_frame(const struct out_queue *queue, struct iovec ret_parts[2])
+size_t out_queue_peek_frame(const struct out_queue *queue, size_t *offset,
+			    struct iovec ret_parts[2])
 {
+	size_t left = out_queue_used(queue) - *offset;
+	uint64_t at = queue->read + *offset;
 	size_t size = 0;
 
-	if (out_queue_used(queue) < OUT_QUEUE_LENGTH_SIZE)
+	assert(*offset <= out_queue_used(queue));
+	if (left < OUT_QUEUE_LENGTH_SIZE)
 		return 0;
 	for (unsigned i = 0; i < OUT_QUEUE_LENGTH_SIZE; i++)
-		size = size << 8 | queue->ring[(queue->read + i) & (OUT_QUEUE_SIZE - 1)];
-	assert(size > 0 && size <= out_queue_used(queue) - OUT_QUEUE_LENGTH_SIZE);
-	return out_queue_slice(queue, queue->read + OUT_QUEUE_LENGTH_SIZE, size, ret_parts);
+		size = size << 8 | queue->ring[(at + i) & (OUT_QUEUE_SIZE - 1)];
+	assert(size > 0 && size <= left - OUT_QUEUE_LENGTH_SIZE);
+	*offset += OUT_QUEUE_LENGTH_SIZE + size;
+	return out_queue_slice(queue, at + OUT_QUEUE_LENGTH_SIZE, size, ret_parts);
 }
 
 void out_queue_take(struct out_queue *queue, size_t size)

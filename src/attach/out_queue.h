@@ -36,8 +36,13 @@ bool out_queue_put(struct out_queue *queue, const struct iovec *parts, size_t co
 		   size_t size) MUST_USE;
 /* What is queued as one or two pieces; returns how many. */
 size_t out_queue_peek(const struct out_queue *queue, struct iovec ret_parts[2]);
-/* The first frame (without its length) as one or two pieces; returns how many, 0 when empty. */
-size_t out_queue_peek_frame(const struct out_queue *queue, struct iovec ret_parts[2]);
+/*
+ * The frame (without its length) that begins at *offset bytes behind the first one, as one or two
+ * pieces; returns how many, 0 when there is none. *offset moves on to the next frame: it starts at 0,
+ * and is what out_queue_take() takes once the frames before it are sent.
+ */
+size_t out_queue_peek_frame(const struct out_queue *queue, size_t *offset,
+			    struct iovec ret_parts[2]);
 /* Takes `size` bytes out; for a frame, its size and OUT_QUEUE_LENGTH_SIZE. */
 void out_queue_take(struct out_queue *queue, size_t size);
 /* Forgets everything (the peer left). */
