@@ -39,7 +39,7 @@ def ask(probes, name, *argv):
 @pytest.mark.parametrize("options", [[], ["--udp"], ["--size", 1000], ["--udp", "--size", 1000]])
 def test_rr(probes, address, options):
     with server(probes, "rr") as port:
-        found = ask(probes, "rr", address, "--port", port, "--seconds", 0.2, "--warm-up", 0.01, *options)
+        found = ask(probes, "rr", address, "--port", port, "--seconds", 0.5, "--warm-up", 0.01, *options)
     assert found["exchanges"] > 0 and found["unanswered"] == 0
     assert 0 < found["p50_us"] <= found["p90_us"] <= found["p99_us"] <= found["max_us"]
 
@@ -56,12 +56,12 @@ def test_rr_counts_what_is_not_answered(probes):
 @pytest.mark.parametrize("parallel", [1, 16])
 def test_connect(probes, parallel):
     with server(probes, "connect") as port:
-        found = ask(probes, "connect", "127.0.0.1", "--port", port, "--seconds", 0.2, "--parallel", parallel)
+        found = ask(probes, "connect", "127.0.0.1", "--port", port, "--seconds", 0.5, "--parallel", parallel)
     assert found["connections"] > 0 and found["failed"] == 0
 
 
 def test_connect_counts_failures(probes):
-    found = ask(probes, "connect", "127.0.0.1", "--port", free_port(), "--seconds", 0.02)
+    found = ask(probes, "connect", "127.0.0.1", "--port", free_port(), "--seconds", 0.5)
     assert found["connections"] == 0 and found["failed"] > 0
     assert found["failure"] == os.strerror(errno.ECONNREFUSED)
 
@@ -69,7 +69,7 @@ def test_connect_counts_failures(probes):
 @pytest.mark.parametrize("direction", [[], ["--down"]])
 def test_udp(probes, direction):
     with server(probes, "udp") as port:
-        found = ask(probes, "udp", "127.0.0.1", "--port", port, "--seconds", 0.1, "--rate", 5000, "--size", 64,
+        found = ask(probes, "udp", "127.0.0.1", "--port", port, "--seconds", 0.5, "--rate", 1000, "--size", 64,
                     *direction)
     assert 0 < found["received"] <= found["sent"] <= 520
     assert found["loss_percent"] == pytest.approx(100 * (1 - found["received"] / found["sent"]), abs=0.001)
