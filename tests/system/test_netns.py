@@ -319,11 +319,12 @@ def test_command_inherits(rooted, nothing_left):
     os.close(reading)
 
 
-COUNTER = """import signal, sys, time
+COUNTER = """import os, signal, sys, time
 count = {}
 def caught(number, _):
     count[number] = count.get(number, 0) + 1
-    print(signal.Signals(number).name, count[number], flush=True)
+    # print() must not be entered again by the next signal, which may come before it has returned
+    os.write(1, f"{signal.Signals(number).name} {count[number]}\\n".encode())
 for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2:
     signal.signal(number, caught)
 print("ready", flush=True)
