@@ -108,6 +108,15 @@ VMNET_EXPORT vmnet_return_t
 vmnet_network_configuration_set_mtu(vmnet_network_configuration_ref config, uint32_t mtu);
 
 /*
+ * Addition: how long, in microseconds, the network's thread looks for the next event before it goes to sleep,
+ * 0..1000; 0 = never. It looks only where its last waits were that short and little is carried, and gives
+ * the processor to whoever wants it; an idle network sleeps. Default 50, and 0 where the process may use one
+ * processor only. VMNET_INVALID_ARGUMENT outside that.
+ */
+VMNET_EXPORT vmnet_return_t vmnet_network_configuration_set_busy_poll(
+	vmnet_network_configuration_ref config, uint32_t microseconds);
+
+/*
  * The guest with MAC `client` always gets `reservation` by DHCP, whatever client id it sends. Both
  * must be new; the MAC must be a single host's; the address must be RFC 1918, lie in the subnet and be
  * neither gateway, network nor broadcast address: checked here when the subnet is set already, else

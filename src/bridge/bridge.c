@@ -84,6 +84,7 @@ static void bridge_push_to_port(struct bridge *bridge, uint32_t index, struct fr
 	}
 	bridge->counters.frames_to_guests++;
 	bridge->counters.bytes_to_guests += frame_size(frame);
+	loop_note_bytes(bridge->loop, frame_size(frame));
 	port->dirty = true;
 	frame_sink_push(port->to_guest, frame);
 }
@@ -159,6 +160,7 @@ static void bridge_ingress_push(struct frame_sink *sink, struct frame *frame)
 	}
 	bridge->counters.frames_from_guests++;
 	bridge->counters.bytes_from_guests += frame_size(frame);
+	loop_note_bytes(bridge->loop, frame_size(frame));
 
 	if (bridge_is_reserved_group(destination)) {
 		drop_count(bridge->drops, DROP_NO_PORT);

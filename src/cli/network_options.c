@@ -9,6 +9,8 @@
 #define MTU_LEAST 576
 #define MTU_MOST  65520
 
+#define BUSY_POLL_MOST_US 1000
+
 /* Away from those of the commands, which begin at 256. */
 enum {
 	KEY_EXPOSE = 512,
@@ -17,6 +19,7 @@ enum {
 	KEY_PCAP,
 	KEY_MTU,
 	KEY_TCP_BACKLOG,
+	KEY_BUSY_POLL,
 };
 
 static const struct argp_option options_table[] = {
@@ -47,6 +50,11 @@ static const struct argp_option options_table[] = {
 	  .arg = "auto|kept|peek",
 	  .doc = "where bytes wait until the guest has acknowledged them: in our memory (kept) or "
 		 "in the host's sockets (peek); for measuring, auto knows" },
+	{ .name = "net-busy-poll",
+	  .key = KEY_BUSY_POLL,
+	  .arg = "MICROSECONDS",
+	  .doc = "how long the network looks for the next event before it sleeps, where short "
+		 "questions and answers follow each other: 0 (never) to 1000 (default 50)" },
 	{ 0 },
 };
 
@@ -110,6 +118,11 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_TCP_BACKLOG:
 		parse_tcp_backlog(state, argument, options);
+		return 0;
+	case KEY_BUSY_POLL:
+		options->has_busy_poll = true;
+		options->busy_poll_us = (uint32_t)command_parse_number(
+			state, "--net-busy-poll", argument, 0, BUSY_POLL_MOST_US);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

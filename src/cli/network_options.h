@@ -16,6 +16,8 @@ struct network_options {
 	const char *capture_path; /* NULL = none */
 	uint32_t mtu;		  /* 0 = the default */
 	enum vmnet_tcp_backlog tcp_backlog;
+	bool has_busy_poll; /* else the default */
+	uint32_t busy_poll_us;
 	bool is_vmnet; /* an option was given that means this kind of network */
 };
 

@@ -162,6 +162,11 @@ static int configure(struct plan *plan, struct error *err)
 		r = check(plan,
 			  vmnet_network_configuration_set_mtu(plan->config, request->options->mtu),
 			  err);
+	if (r == 0 && request->options->has_busy_poll)
+		r = check(plan,
+			  vmnet_network_configuration_set_busy_poll(plan->config,
+								    request->options->busy_poll_us),
+			  err);
 	if (r == 0)
 		r = set_subnet(plan, err);
 	if (r == 0)

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "loop/busy_poll.h"
 
 #define EVENTS_PER_BATCH 128
 #define TIMERS_FIRST	 64
@@ -45,6 +47,7 @@ struct loop {
 	uint64_t turn;
 	int epoll_fd;
 	bool stopping;
+	struct busy_poll busy_poll;
 	struct timers timers;
 	struct list deferred;
 	struct watch_slot *slots;
@@ -150,6 +153,16 @@ uint64_t loop_now(const struct loop *loop)
 uint64_t loop_turn(const struct loop *loop)
 {
 	return loop->turn;
+}
+
+void loop_set_busy_poll(struct loop *loop, uint64_t limit_ns)
+{
+	busy_poll_init(&loop->busy_poll, limit_ns);
+}
+
+void loop_note_bytes(struct loop *loop, size_t bytes)
+{
+	busy_poll_note(&loop->busy_poll, bytes);
 }
 
 void loop_watch_init(struct loop_watch *watch,
@@ -305,15 +318,55 @@ static int wait_ms(struct loop *loop, int timeout_ms)
 	return timeout_ms < 0 || timer_ms < timeout_ms ? timer_ms : timeout_ms;
 }
 
+static int loop_events(struct loop *loop, int timeout_ms)
+{
+	return epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_BATCH, timeout_ms);
+}
+
+/* Looks until something happens or the time is over. Between two looks, the processor is somebody
+ * else's who wants it. */
+static int look_busily(struct loop *loop, uint64_t since_ns)
+{
+	int count = loop_events(loop, 0);
+
+	while (count == 0 && clock_now(loop->clock) - since_ns < loop->busy_poll.limit_ns) {
+		(void)sched_yield(); /* cannot fail on Linux */
+		count = loop_events(loop, 0);
+	}
+	return count;
+}
+
+/* What epoll_wait() answers; loop->now_ns is the time after it. */
+static int loop_wait(struct loop *loop, int timeout_ms)
+{
+	int wait = wait_ms(loop, timeout_ms);
+	bool looks = false;
+	uint64_t start_ns;
+	int count = 0;
+
+	if (wait == 0 || loop->busy_poll.limit_ns == 0) {
+		count = loop_events(loop, wait);
+		loop->now_ns = clock_now(loop->clock);
+		return count;
+	}
+	start_ns = clock_now(loop->clock);
+	looks = busy_poll_pays(&loop->busy_poll);
+	if (looks)
+		count = look_busily(loop, start_ns);
+	if (count == 0)
+		count = loop_events(loop, wait);
+	loop->now_ns = clock_now(loop->clock);
+	busy_poll_learn(&loop->busy_poll, loop->now_ns - start_ns, looks);
+	return count;
+}
+
 int loop_run_once(struct loop *loop, int timeout_ms)
 {
-	int count = epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_BATCH,
-			       wait_ms(loop, timeout_ms));
+	int count = loop_wait(loop, timeout_ms);
 
 	if (count < 0 && errno != EINTR)
 		return -errno;
 	atomic_store_explicit(&loop->thread, pthread_self(), memory_order_relaxed);
-	loop->now_ns = clock_now(loop->clock);
 	loop->turn++;
 	run_ready(loop, count);
 	timers_run(&loop->timers, loop->now_ns);

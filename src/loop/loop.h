@@ -41,6 +41,12 @@ uint64_t loop_now(const struct loop *loop);
 /* Which batch that is; never the same number again. */
 uint64_t loop_turn(const struct loop *loop);
 
+/* Before a wait goes to sleep it may look for up to limit_ns, where that pays (loop/busy_poll.h). 0,
+ * which a new loop has: never. Not with a clock that stands still. */
+void loop_set_busy_poll(struct loop *loop, uint64_t limit_ns);
+/* So many bytes were carried in the running batch: what tells bulk from questions and answers. */
+void loop_note_bytes(struct loop *loop, size_t bytes);
+
 void loop_watch_init(struct loop_watch *watch,
 		     void (*ready)(struct loop_watch *watch, uint32_t events));
 /* events as for epoll_ctl, EPOLLET where wanted. 0 or negative errno. fd is borrowed. */

@@ -60,6 +60,7 @@ vmnet_network_configuration_ref vmnet_network_configuration_create(vmnet_mode_t 
 		config->dhcp = true;
 		config->dns = true;
 		config->mtu = 1500;
+		config->busy_poll_us = CONFIGURATION_BUSY_POLL_US;
 		config->prefix_length = 24;
 		config->capture_fd = -1;
 	}
@@ -152,6 +153,16 @@ vmnet_return_t vmnet_network_configuration_set_mtu(vmnet_network_configuration_r
 		return CONFIGURATION_REFUSE(config, "MTU %u: it must be %d to %d", mtu,
 					    CONFIGURATION_MTU_MIN, CONFIGURATION_MTU_MAX);
 	config->mtu = mtu;
+	return configuration_ok(config);
+}
+
+vmnet_return_t vmnet_network_configuration_set_busy_poll(vmnet_network_configuration_ref config,
+							 uint32_t microseconds)
+{
+	if (microseconds > CONFIGURATION_BUSY_POLL_MAX_US)
+		return CONFIGURATION_REFUSE(config, "busy poll of %u us: it must be 0 to %d",
+					    microseconds, CONFIGURATION_BUSY_POLL_MAX_US);
+	config->busy_poll_us = microseconds;
 	return configuration_ok(config);
 }
 

@@ -13,18 +13,21 @@
 #include "gateway/gateway.h"
 #include "vmnet/vmnet.h"
 
-#define CONFIGURATION_MAX_FORWARDS 4096
-#define CONFIGURATION_LABEL_SIZE   (64 * 4 + 1)
-#define CONFIGURATION_KEY_SIZE	   256
-#define CONFIGURATION_PATH_SIZE	   4096
-#define CONFIGURATION_MTU_MIN	   576
-#define CONFIGURATION_MTU_MAX	   65520
+#define CONFIGURATION_MAX_FORWARDS     4096
+#define CONFIGURATION_LABEL_SIZE       (64 * 4 + 1)
+#define CONFIGURATION_KEY_SIZE	       256
+#define CONFIGURATION_PATH_SIZE	       4096
+#define CONFIGURATION_MTU_MIN	       576
+#define CONFIGURATION_MTU_MAX	       65520
+#define CONFIGURATION_BUSY_POLL_US     50
+#define CONFIGURATION_BUSY_POLL_MAX_US 1000
 
 struct vmnet_network_configuration {
 	vmnet_mode_t mode;
 	struct ip_prefix subnet; /* canonical; family NONE = automatic */
 	uint8_t prefix_length;
 	uint32_t mtu;
+	uint32_t busy_poll_us;
 	bool nat;
 	bool dhcp;
 	bool dns;

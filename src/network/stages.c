@@ -1,6 +1,7 @@
 /* The composition root: which stage pushes into which, in one short function. */
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -110,10 +111,21 @@ static uint32_t stages_port_capacity(const struct ip_prefix *subnet)
 	return addresses < NETWORK_MAX_PORTS ? addresses : NETWORK_MAX_PORTS;
 }
 
+/* With a single processor, looking would only keep away whoever is to answer. */
+static bool stages_may_poll_busily(void)
+{
+	cpu_set_t processors;
+
+	return sched_getaffinity(0, sizeof(processors), &processors) == 0 &&
+	       CPU_COUNT(&processors) > 1;
+}
+
 int network_stages_new(struct vmnet_network *network, int capture_fd, struct error *err)
 {
 	int status = loop_new(&clock_boottime, &network->loop);
 
+	if (status == 0 && stages_may_poll_busily())
+		loop_set_busy_poll(network->loop, network->config.busy_poll_us * NS_PER_US);
 	network->port_capacity = stages_port_capacity(&network->subnet);
 	network->ports = calloc(network->port_capacity, sizeof(*network->ports));
 	loop_deferred_init(&network->reap, network_reap_ports);

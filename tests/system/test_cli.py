@@ -164,6 +164,7 @@ def test_help_of_a_command(cli, command):
     ["run", "x", "--net-pcap", ""], ["run", "x", "--net-attach", "tap"],
     ["run", "x", "--net-host-access", "all"],
     ["run", "x", "--mtu", "575"], ["run", "x", "--mtu", "65521"], ["run", "x", "--net-tcp-backlog", "none"],
+    ["run", "x", "--net-busy-poll", "1001"], ["run", "x", "--net-busy-poll", "-1"],
     ["run", "x", "--net-vmnet-expose"], ["run", "x", "--net-vmnet-expose", "0:0"],
     ["ip", "x", "--wait", "-1"], ["ip", "x", "--wait", "soon"], ["ip", "x", "--resolver", "agent"],
     ["list", "x"], ["list", "--format", "yaml"], ["list", "--source", "oci"], ["get", "x", "-f", "xml"],

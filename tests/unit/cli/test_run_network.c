@@ -61,6 +61,14 @@ vmnet_return_t vmnet_network_configuration_set_ipv4_subnet(vmnet_network_configu
 	return VMNET_SUCCESS;
 }
 
+vmnet_return_t vmnet_network_configuration_set_busy_poll(vmnet_network_configuration_ref config,
+							 uint32_t microseconds)
+{
+	(void)config;
+	(void)microseconds;
+	return VMNET_SUCCESS;
+}
+
 vmnet_return_t vmnet_network_configuration_set_mtu(vmnet_network_configuration_ref config,
 						   uint32_t mtu)
 {

@@ -417,6 +417,58 @@ static void test_timeout(void **state)
 }
 
 /* All descriptors of a loop are close-on-exec: those that are there while it lives. */
+/* Ten microseconds pass at each look at it. */
+struct ticking_clock {
+	struct clock clock;
+	uint64_t *reads;
+};
+
+static uint64_t ticking_now(const struct clock *clock)
+{
+	uint64_t *reads = ((const struct ticking_clock *)(const void *)clock)->reads;
+
+	return ++*reads * 10 * NS_PER_US;
+}
+
+/* Returns how often the clock was read in a turn in which nothing happens: more than twice where the
+ * loop looked before it slept. */
+static uint64_t reads_of_empty_turn(struct loop *loop, const struct ticking_clock *clock)
+{
+	uint64_t before = *clock->reads;
+
+	assert_int_equal(loop_run_once(loop, 1), 0);
+	return *clock->reads - before;
+}
+
+static void test_busy_poll(void **state)
+{
+	uint64_t reads = 0;
+	const struct ticking_clock clock = { { ticking_now }, &reads };
+	struct loop *loop = new_loop(&clock.clock);
+	struct probe probe;
+	uint64_t value;
+
+	(void)state;
+	probe_open(&probe, loop, count_ready);
+	for (int limit = 0; limit <= 50; limit += 50) {
+		loop_set_busy_poll(loop, (uint64_t)limit * NS_PER_US);
+		value = 1;
+		assert_int_equal(write(probe.fd, &value, sizeof(value)), sizeof(value));
+		for (int i = 0; i < 4; i++)
+			assert_int_equal(loop_run_once(loop, -1), 0);
+		assert_int_equal(read(probe.fd, &value, sizeof(value)), sizeof(value));
+		if (limit == 0) {
+			assert_in_range(reads_of_empty_turn(loop, &clock), 0, 2);
+			continue;
+		}
+		/* It looks for the limit, and gives up after a few long waits. */
+		assert_in_range(reads_of_empty_turn(loop, &clock), 6, 8);
+		assert_in_range(reads_of_empty_turn(loop, &clock), 0, 2);
+	}
+	probe_close(&probe);
+	assert_null(loop_free(loop));
+}
+
 static void test_descriptors(void **state)
 {
 	int count[2] = { 0, 0 };
@@ -457,6 +509,7 @@ int main(void)
 		cmocka_unit_test(test_deferred),
 		cmocka_unit_test(test_run_waits_for_timer),
 		cmocka_unit_test(test_timeout),
+		cmocka_unit_test(test_busy_poll),
 		cmocka_unit_test(test_descriptors),
 	};
 

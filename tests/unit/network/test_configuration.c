@@ -223,6 +223,20 @@ static void test_mtu(void **state)
 	vmnet_network_configuration_release(config);
 }
 
+static void test_busy_poll(void **state)
+{
+	vmnet_network_configuration_ref config = new_configuration();
+
+	(void)state;
+	assert_int_equal(config->busy_poll_us, 50);
+	expect(config, vmnet_network_configuration_set_busy_poll(config, 1001),
+	       "busy poll of 1001 us: it must be 0 to 1000");
+	expect(config, vmnet_network_configuration_set_busy_poll(config, 1000), "");
+	expect(config, vmnet_network_configuration_set_busy_poll(config, 0), "");
+	assert_int_equal(config->busy_poll_us, 0);
+	vmnet_network_configuration_release(config);
+}
+
 static void test_forward(void **state)
 {
 	static const struct {
@@ -355,6 +369,7 @@ int main(void)
 		cmocka_unit_test(test_reservation_before_subnet),
 		cmocka_unit_test(test_complete_chooses_free_addresses),
 		cmocka_unit_test(test_mtu),
+		cmocka_unit_test(test_busy_poll),
 		cmocka_unit_test(test_forward),
 		cmocka_unit_test(test_forward_collisions),
 		cmocka_unit_test(test_names),
