@@ -6,6 +6,10 @@
 
 #define TIMERS_PER_FLOW 2
 
+/* One turn, for all flows, is two super-frames: then whoever has an event gets theirs. A bulk flow
+ * whose window is half a megabyte would keep a short answer waiting for 150 us. */
+#define TURN_BYTES (UINT32_C(96) << 10)
+
 /* Once for blocks that came back: who gets none again waits for the next ones. */
 static void requeue_starved(struct tcp_table *table)
 {
@@ -24,14 +28,16 @@ static void requeue_starved(struct tcp_table *table)
 	}
 }
 
-/* One frame of each flow in turn, so that none takes all the room. */
+/* One frame of each flow in turn, so that none takes all the room; what is left is for the loop's next
+ * batch. */
 static void run_work(struct loop_deferred *deferred)
 {
 	struct tcp_table *table = container_of(deferred, struct tcp_table, deferred);
 	struct list *node;
+	uint32_t sent = 0;
 
 	requeue_starved(table);
-	while ((node = list_first(&table->work))) {
+	while (sent < TURN_BYTES && (node = list_first(&table->work))) {
 		struct tcp_flow *flow = container_of(node, struct tcp_flow, work_node);
 		enum tcp_send_result result = TCP_SEND_DONE;
 
@@ -40,10 +46,12 @@ static void run_work(struct loop_deferred *deferred)
 			tcp_end_port_gone(flow);
 			continue;
 		}
+		uint32_t before = flow->send_next;
 		if (flow->send_wanted)
 			result = tcp_send_once(flow);
 		if (result == TCP_SEND_ENDED)
 			continue;
+		sent += flow->send_next - before;
 		if (result == TCP_SEND_MORE) {
 			/* Linked again already where the port failed meanwhile. */
 			if (!list_is_linked(node))
@@ -53,6 +61,8 @@ static void run_work(struct loop_deferred *deferred)
 		flow->send_wanted = false;
 		tcp_delay_settle(flow);
 	}
+	if (!list_is_empty(&table->work))
+		loop_defer(table->nat->context.loop, &table->deferred);
 }
 
 int tcp_table_new(struct nat *nat, struct tcp_table **ret_table)

@@ -430,9 +430,10 @@ static inline uint64_t fixture_now(const struct clock *clock)
 	return fixture->now_ns;
 }
 
+/* Enough batches for a whole window, a few frames each. */
 static inline void run(void)
 {
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 12; i++)
 		assert_int_equal(loop_run_once(fixture->loop, 0), 0);
 }
 

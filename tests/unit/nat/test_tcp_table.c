@@ -31,6 +31,41 @@ static void flows_take_turns(void **state)
 		assert_int_equal(per_flow[i], 2);
 }
 
+/* A window's worth of bulk is several batches, so that an answer which comes meanwhile is not behind all
+ * of it. */
+static void answer_overtakes_bulk(void **state)
+{
+	uint16_t bulk_port = fixture->guest.port;
+	struct fake_socket *bulk = open_flow(65535);
+	struct fake_socket *short_one;
+	struct seen_segment *seen;
+	size_t before = 0;
+	size_t behind = 0;
+	bool answered = false;
+
+	(void)state;
+	fixture->guest.port++;
+	short_one = open_flow(65535);
+	forget_segments();
+	bulk->down = malloc(FIXTURE_STREAM);
+	memcpy(bulk->down, pattern, FIXTURE_STREAM);
+	bulk->down_size = 1500000;
+	bulk->socket->ready(bulk->socket, EPOLLIN);
+	assert_int_equal(loop_run_once(fixture->loop, 0), 0);
+	host_gives(short_one, pattern, 1);
+	while ((seen = next_segment())) {
+		if (seen->to.port != bulk_port)
+			answered = true;
+		else if (answered)
+			behind += seen->size;
+		else
+			before += seen->size;
+	}
+	assert_true(answered);
+	assert_in_range(before, 1, 4 * 65535);
+	assert_true(behind > before);
+}
+
 static void (*real_push)(struct frame_sink *sink, struct frame *frame);
 
 /* The port fails while it takes a frame of ours. */
@@ -119,9 +154,8 @@ static void free_in_every_phase(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST_BOTH(flows_take_turns),
-		TEST_KEPT(port_fails_within_push),
-		TEST_BOTH(many_flows_wait_for_a_port),
+		TEST_BOTH(flows_take_turns),	   TEST_BOTH(answer_overtakes_bulk),
+		TEST_KEPT(port_fails_within_push), TEST_BOTH(many_flows_wait_for_a_port),
 		TEST_BOTH(free_in_every_phase),
 	};
 
