@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <microhttpd.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "control/control_json.h"
+#include "control/microhttpd_library.h"
 
 #define BODY_MOST	  ((size_t)1 << 20) /* CONTROL_FORWARDS_MOST with all their keys */
 #define CONNECTIONS_MOST  32u
@@ -28,6 +28,9 @@ struct control_server {
 	char *name;
 	char *label;
 };
+
+/* Loaded before the first daemon starts, and for the rest of the process. */
+static const struct microhttpd_library *microhttpd;
 
 /* The body of one request. */
 struct request {
@@ -43,14 +46,14 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status
 	if (!text)
 		return MHD_NO;
 	struct MHD_Response *response =
-		MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+		microhttpd->create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
 	if (!response) {
 		free(text);
 		return MHD_NO;
 	}
-	(void)MHD_add_response_header(response, "Content-Type", "application/json");
-	enum MHD_Result result = MHD_queue_response(connection, status, response);
-	MHD_destroy_response(response);
+	(void)microhttpd->add_response_header(response, "Content-Type", "application/json");
+	enum MHD_Result result = microhttpd->queue_response(connection, status, response);
+	microhttpd->destroy_response(response);
 	return result;
 }
 
@@ -181,11 +184,11 @@ static bool parse_query(struct MHD_Connection *connection, struct vmnet_port_for
 			struct error *err)
 {
 	const char *protocol =
-		MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "protocol");
-	const char *port =
-		MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "externalPort");
-	const char *address =
-		MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "externalAddress");
+		microhttpd->lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "protocol");
+	const char *port = microhttpd->lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND,
+							       "externalPort");
+	const char *address = microhttpd->lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND,
+								  "externalAddress");
 
 	return control_json_parse_removal(protocol, port, address, ret_forward, err);
 }
@@ -344,7 +347,7 @@ static struct MHD_Daemon *start_daemon(struct control_server *server, int listen
 	/* The server's thread inherits the mask: signals are the program's. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	struct MHD_Daemon *daemon = MHD_start_daemon(
+	struct MHD_Daemon *daemon = microhttpd->start_daemon(
 		MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, handle, server,
 		MHD_OPTION_LISTEN_SOCKET, (MHD_socket)listen_fd, MHD_OPTION_NOTIFY_COMPLETED,
 		forget, NULL, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MOST,
@@ -378,6 +381,9 @@ static struct control_server *server_new(const struct control_server_options *op
 int control_server_start(const struct control_server_options *options,
 			 struct control_server **ret_server, struct error *err)
 {
+	int r = microhttpd_library_get(&microhttpd, err);
+	if (r < 0)
+		return r;
 	struct control_server *server = server_new(options);
 	if (!server) {
 		error_set(err, "out of memory");
@@ -409,7 +415,7 @@ struct control_server *control_server_stop(struct control_server *server)
 		return NULL;
 	/* First, so that nobody meets a socket without a server. */
 	(void)unlinkat(server->options.directory_fd, CONTROL_SOCKET_NAME, 0);
-	MHD_stop_daemon(server->daemon);
+	microhttpd->stop_daemon(server->daemon);
 	vmnet_network_release(server->options.network);
 	server_free(server);
 	return NULL;
