@@ -13,7 +13,7 @@ import time
 
 import process
 import topology
-from engines import engine as engine_module
+from engines import engine as engine_module, qemu
 from rows import connect, iperf3, udp
 from rows.row import LESS, Durations, Place, Row
 
@@ -22,6 +22,8 @@ CONNECT_SECONDS = 1.0
 UDP_RATE = 20_000
 UDP_SIZE = 1400
 ATTACH_SECONDS = 10
+GUEST_CONNECTIONS = 100
+GUEST_SECONDS = 60
 
 
 class Counter:
@@ -113,6 +115,10 @@ def rows_of(mark, what):
     ]
 
 
+# Under QEMU all is slow, so that hardly ever two things are found waiting at once: the most there is.
+GUEST_ROW = Row("syscalls-vm-connection", "syscalls", "system calls, one short connection of a guest under QEMU",
+                "each", LESS)
+
 ROWS = {
     SystemCalls: rows_of("syscalls", "system calls"),
     Instructions: rows_of("perf", "instructions, the kernel's with them"),
@@ -138,3 +144,16 @@ def measure(counter, engine, probes, congestion=None):
             with counter(running.pids()) as counted:
                 found = udp.send(place, "up", UDP_SIZE, UDP_RATE, durations.udp)
             yield datagram, counted.total / max(1, found["received"])
+
+
+def measure_guest(engine, probes, congestion=None):
+    """Gives (row, value): connections from a guest under QEMU, one after another."""
+    with topology.Topology(probes, congestion=congestion) as made:
+        made.serve(made.server, "connect")
+        with qemu.run(engine, made, 1500) as running:
+            ask = f"echo -n x | tcp-ask {topology.SERVER} {topology.PORTS['connect']} >/dev/null || exit 1"
+            command = f"for i in $(seq {GUEST_CONNECTIONS}); do {ask}; done"
+            running.agent.ask(command.replace(str(GUEST_CONNECTIONS), "1", 1), GUEST_SECONDS)
+            with SystemCalls(running.pids()) as counted:
+                running.agent.ask(command, GUEST_SECONDS)
+        yield GUEST_ROW.name, counted.total / GUEST_CONNECTIONS

@@ -54,7 +54,7 @@ uint16_t gateway_ip_id(struct gateway *gateway)
 void gateway_push(struct gateway *gateway, struct frame *frame)
 {
 	frame_sink_push(gateway->context.to_bridge, frame);
-	loop_defer(gateway->context.loop, &gateway->flush);
+	loop_defer_last(gateway->context.loop, &gateway->flush);
 }
 
 static void push_fragment(void *context, const struct frame *fragment)

@@ -50,6 +50,7 @@ struct loop {
 	struct busy_poll busy_poll;
 	struct timers timers;
 	struct list deferred;
+	struct list last;
 	struct watch_slot *slots;
 	uint32_t slot_count;
 	uint32_t first_free;
@@ -95,6 +96,7 @@ int loop_new(const struct clock *clock, struct loop **ret_loop)
 	loop->epoll_fd = -1;
 	loop->first_free = SLOT_NONE;
 	list_init(&loop->deferred);
+	list_init(&loop->last);
 	list_init(&loop->messages);
 	pthread_mutex_init(&loop->message_lock, NULL);
 	loop_watch_init(&loop->message_watch, messages_ready);
@@ -131,6 +133,8 @@ struct loop *loop_free(struct loop *loop)
 	messages_end(loop);
 	while (!list_is_empty(&loop->deferred))
 		list_remove(loop->deferred.next);
+	while (!list_is_empty(&loop->last))
+		list_remove(loop->last.next);
 	fd_close(loop->message_watch.fd);
 	fd_close(loop->epoll_fd);
 	timers_done(&loop->timers);
@@ -264,20 +268,26 @@ void loop_defer(struct loop *loop, struct loop_deferred *deferred)
 		list_append(&loop->deferred, &deferred->node);
 }
 
+void loop_defer_last(struct loop *loop, struct loop_deferred *deferred)
+{
+	if (!list_is_linked(&deferred->node))
+		list_append(&loop->last, &deferred->node);
+}
+
 void loop_deferred_cancel(struct loop_deferred *deferred)
 {
 	list_remove(&deferred->node);
 }
 
-/* What the work itself defers is for the next batch: no endless loop. */
-static void run_deferred(struct loop *loop)
+/* What the work itself defers to the same list is for the next batch: no endless loop. */
+static void run_list(struct list *list)
 {
 	struct list pending;
 	struct list *node;
 
 	list_init(&pending);
-	list_insert_before(&loop->deferred, &pending);
-	list_remove(&loop->deferred); /* the ring now hangs from pending */
+	list_insert_before(list, &pending);
+	list_remove(list); /* the ring now hangs from pending */
 	while ((node = list_first(&pending))) {
 		struct loop_deferred *deferred = container_of(node, struct loop_deferred, node);
 
@@ -306,7 +316,7 @@ static int wait_ms(struct loop *loop, int timeout_ms)
 	uint64_t wait_ns;
 	int timer_ms;
 
-	if (timeout_ms == 0 || !list_is_empty(&loop->deferred))
+	if (timeout_ms == 0 || !list_is_empty(&loop->deferred) || !list_is_empty(&loop->last))
 		return 0;
 	if (next_ns == TIMER_UNSET)
 		return timeout_ms;
@@ -370,7 +380,8 @@ int loop_run_once(struct loop *loop, int timeout_ms)
 	loop->turn++;
 	run_ready(loop, count);
 	timers_run(&loop->timers, loop->now_ns);
-	run_deferred(loop);
+	run_list(&loop->deferred);
+	run_list(&loop->last);
 	atomic_store_explicit(&loop->thread, (pthread_t)0, memory_order_relaxed);
 	return 0;
 }

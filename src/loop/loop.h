@@ -64,6 +64,8 @@ void loop_deferred_init(struct loop_deferred *deferred,
 			void (*run)(struct loop_deferred *deferred));
 /* Scheduling twice is scheduling once. */
 void loop_defer(struct loop *loop, struct loop_deferred *deferred);
+/* The same, after all that loop_defer() has for the batch: for what collects the results of that work. */
+void loop_defer_last(struct loop *loop, struct loop_deferred *deferred);
 void loop_deferred_cancel(struct loop_deferred *deferred);
 
 /*

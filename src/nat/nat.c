@@ -73,7 +73,7 @@ static void nat_flush(struct loop_deferred *deferred)
 void nat_push_to_guest(struct nat *nat, struct frame *frame)
 {
 	frame_sink_push(nat->context.to_guest, frame);
-	loop_defer(nat->context.loop, &nat->flush);
+	loop_defer_last(nat->context.loop, &nat->flush);
 }
 
 static void nat_emit_fragment(void *context, const struct frame *frame)

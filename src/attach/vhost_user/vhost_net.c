@@ -30,6 +30,15 @@
 #define TURN_BYTES   ((uint64_t)1 << 20)
 #define PUBLISH_EACH 16
 
+/*
+ * A guest takes back what it transmitted when it transmits again or receives; only one that waits for
+ * room needs to be called. So the call about a few small frames waits a moment: it costs us a system
+ * call and the guest an interrupt for each acknowledgement. Bulk is called about at once.
+ */
+#define CALL_FRAMES   16
+#define CALL_BYTES    ((uint64_t)16 << 10)
+#define CALL_DELAY_NS NS_PER_MS
+
 /* Two super-frames: less than that is not worth a source's while, unless the guest's whole ring is
  * not much more. */
 #define ROOM_LEAST ((uint64_t)128 << 10)
@@ -129,12 +138,45 @@ static void transmit_chain(struct vhost_net *net, const struct virtqueue_chain *
 	attachment_receive_parts(attachment, &offload, rest, count, size);
 }
 
+static void call_now(struct vhost_net *net)
+{
+	timer_clear(loop_timers(net->attachment->context.loop), &net->call_timer);
+	net->uncalled_frames = 0;
+	net->uncalled_bytes = 0;
+	vhost_ring_publish(&net->session->rings[VHOST_RING_TRANSMIT]);
+}
+
+static void call_delayed(struct timer *timer, uint64_t now_ns)
+{
+	(void)now_ns;
+	call_now(container_of(timer, struct vhost_net, call_timer));
+}
+
+/* So much was used since the last time. */
+static void call_soon(struct vhost_net *net, unsigned frames, uint64_t bytes)
+{
+	struct vhost_ring *ring = &net->session->rings[VHOST_RING_TRANSMIT];
+	struct loop *loop = net->attachment->context.loop;
+
+	net->uncalled_frames += frames;
+	net->uncalled_bytes += bytes;
+	if (net->uncalled_bytes >= CALL_BYTES || net->uncalled_frames >= CALL_FRAMES ||
+	    net->uncalled_frames >= ring->queue.size / 4) {
+		call_now(net);
+		return;
+	}
+	vhost_ring_show(ring);
+	if (net->uncalled_frames > 0 && !timer_is_set(&net->call_timer))
+		timer_set(loop_timers(loop), &net->call_timer, loop_now(loop) + CALL_DELAY_NS);
+}
+
 static void transmit(struct vhost_net *net)
 {
 	struct vhost_ring *ring = &net->session->rings[VHOST_RING_TRANSMIT];
 	struct virtqueue_chain chain;
 	uint64_t bytes = 0;
 	unsigned frames = 0;
+	unsigned called = 0;
 
 	virtqueue_silence(&ring->queue);
 	while (frames < TURN_FRAMES && bytes < TURN_BYTES) {
@@ -155,14 +197,16 @@ static void transmit(struct vhost_net *net)
 		virtqueue_put(&ring->queue, chain.head, 0);
 		bytes += chain.size;
 		frames++;
-		if (frames % PUBLISH_EACH == 0)
-			vhost_ring_publish(ring);
+		if (frames % PUBLISH_EACH == 0) {
+			call_now(net);
+			called = frames;
+		}
 		/* What was pushed may have ended the session by its answer. */
 		if (!vhost_session_runs(net->session, VHOST_RING_TRANSMIT))
 			break;
 	}
 	frame_sink_flush(net->attachment->ingress);
-	vhost_ring_publish(ring);
+	call_soon(net, frames - called, bytes);
 	if (frames == TURN_FRAMES || bytes >= TURN_BYTES)
 		loop_defer(net->attachment->context.loop, &net->again);
 }
@@ -529,6 +573,9 @@ void vhost_net_resume(struct vhost_net *net)
 void vhost_net_forget(struct vhost_net *net)
 {
 	loop_deferred_cancel(&net->again);
+	timer_clear(loop_timers(net->attachment->context.loop), &net->call_timer);
+	net->uncalled_frames = 0;
+	net->uncalled_bytes = 0;
 	forget_ahead(net);
 	net->chains_most = 0;
 	if (net->room_wanted)
@@ -538,9 +585,11 @@ void vhost_net_forget(struct vhost_net *net)
 void vhost_net_init(struct vhost_net *net)
 {
 	loop_deferred_init(&net->again, transmit_again);
+	timer_init(&net->call_timer, call_delayed);
 }
 
 void vhost_net_done(struct vhost_net *net)
 {
 	loop_deferred_cancel(&net->again);
+	timer_clear(loop_timers(net->attachment->context.loop), &net->call_timer);
 }

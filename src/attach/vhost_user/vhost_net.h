@@ -32,8 +32,11 @@ struct vhost_net {
 	void (*failed)(struct vhost_net *net, const char *reason);
 
 	struct loop_deferred again; /* more to transmit than one turn takes */
-	bool room_wanted;	    /* somebody was told that there is no room */
-	uint32_t chains_most;	    /* receive buffers that the guest ever had out at once */
+	struct timer call_timer;    /* about what was transmitted and not called about yet */
+	unsigned uncalled_frames;
+	uint64_t uncalled_bytes;
+	bool room_wanted;     /* somebody was told that there is no room */
+	uint32_t chains_most; /* receive buffers that the guest ever had out at once */
 
 	/* Receive chains taken from the ring and not used yet, oldest first. */
 	struct vhost_net_chain chains[VHOST_NET_AHEAD_CHAINS];

@@ -52,6 +52,12 @@ void vhost_ring_publish(struct vhost_ring *ring)
 		ring_call(ring);
 }
 
+void vhost_ring_show(struct vhost_ring *ring)
+{
+	if (virtqueue_is_mapped(&ring->queue))
+		virtqueue_show(&ring->queue);
+}
+
 static void ring_kicked(struct loop_watch *watch, uint32_t events)
 {
 	struct vhost_ring *ring = container_of(watch, struct vhost_ring, kick);

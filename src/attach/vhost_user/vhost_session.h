@@ -116,3 +116,5 @@ static inline bool vhost_session_has(const struct vhost_session *session, uint64
 
 /* Makes what was used visible to the guest, and calls it where it asked for that. */
 void vhost_ring_publish(struct vhost_ring *ring);
+/* The same, but whether the guest is to be called is seen with the next vhost_ring_publish(). */
+void vhost_ring_show(struct vhost_ring *ring);

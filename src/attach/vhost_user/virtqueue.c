@@ -116,6 +116,7 @@ void virtqueue_start(struct virtqueue *queue)
 	queue->next_available = queue->next_used;
 	queue->published = queue->next_used;
 	queue->was_signalled = false;
+	queue->is_call_due = false;
 	queue->silent = false;
 }
 
@@ -245,12 +246,20 @@ static bool event_passed(uint16_t event, uint16_t now, uint16_t before)
 	return (uint16_t)(now - event - 1) < (uint16_t)(now - before);
 }
 
-bool virtqueue_publish(struct virtqueue *queue)
+void virtqueue_show(struct virtqueue *queue)
 {
 	if (queue->published == queue->next_used)
-		return false;
+		return;
 	store_u16(queue, queue->used + RING_INDEX, queue->next_used);
 	queue->published = queue->next_used;
+	queue->is_call_due = true;
+}
+
+bool virtqueue_wants_call(struct virtqueue *queue)
+{
+	if (!queue->is_call_due)
+		return false;
+	queue->is_call_due = false;
 	/* The guest writes its wish first and looks at our index then; we the other way round. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!queue->event_index)
@@ -258,10 +267,16 @@ bool virtqueue_publish(struct virtqueue *queue)
 	uint16_t event = load_u16(queue->available + RING_ENTRIES +
 				  (size_t)queue->size * AVAILABLE_ENTRY_SIZE);
 	bool wanted =
-		!queue->was_signalled || event_passed(event, queue->next_used, queue->signalled);
-	queue->signalled = queue->next_used;
+		!queue->was_signalled || event_passed(event, queue->published, queue->signalled);
+	queue->signalled = queue->published;
 	queue->was_signalled = true;
 	return wanted;
+}
+
+bool virtqueue_publish(struct virtqueue *queue)
+{
+	virtqueue_show(queue);
+	return virtqueue_wants_call(queue);
 }
 
 void virtqueue_silence(struct virtqueue *queue)

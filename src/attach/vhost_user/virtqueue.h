@@ -60,7 +60,8 @@ struct virtqueue {
 	uint16_t published; /* the used index that the guest sees */
 	uint16_t signalled; /* the used index when the guest was last asked about a call */
 	bool was_signalled;
-	bool silent; /* without EVENT_IDX: the guest was told not to kick */
+	bool is_call_due; /* the guest sees more than it was asked about */
+	bool silent;	  /* without EVENT_IDX: the guest was told not to kick */
 };
 
 /*
@@ -94,7 +95,11 @@ uint16_t virtqueue_waiting(const struct virtqueue *queue);
 void virtqueue_put(struct virtqueue *queue, uint16_t head, uint32_t written);
 /* Logs `size` bytes at a pointer into the guest's memory as written. */
 void virtqueue_log_write(struct virtqueue *queue, const void *pointer, size_t size);
-/* True when the guest wants to be called about what it sees now. */
+/* The guest sees what was used; asking whether it wants to be called about it may come later. */
+void virtqueue_show(struct virtqueue *queue);
+/* True when the guest wants to be called about what was shown since the last time. */
+bool virtqueue_wants_call(struct virtqueue *queue) MUST_USE;
+/* Both. */
 bool virtqueue_publish(struct virtqueue *queue) MUST_USE;
 
 /* No kick is wanted: we look by ourselves. */

@@ -275,6 +275,10 @@ static void frames_from_the_guest(void **state)
 	assert_int_equal(scene->last_port, TEST_PORT);
 	assert_true(scene->flushed >= 1);
 	assert_int_equal(guest_reaps_transmitted(), 5);
+	/* About a few small frames the guest is called a moment later. */
+	assert_false(vhost_front_end_called(&end, 1));
+	scene->now_ns += NS_PER_MS;
+	run();
 	assert_true(vhost_front_end_called(&end, 1));
 	/* A kick for nothing, and nothing without a kick. */
 	vhost_front_end_kick(&end, 1);
@@ -284,6 +288,51 @@ static void frames_from_the_guest(void **state)
 	vhost_front_end_kick(&end, 1);
 	run();
 	assert_int_equal(scene->received, 6);
+}
+
+/* Bulk is called about at once, by frames or by bytes, and only what was not called about waits. */
+static void call_about_transmitted(void **state)
+{
+	static const struct {
+		unsigned frames;
+		uint32_t size;
+		bool at_once;
+	} cases[] = {
+		{ 1, 60, false }, { 1, 1514, false }, { 15, 60, false },
+		{ 16, 60, true }, { 12, 1514, true },
+	};
+
+	(void)state;
+	/* Without EVENT_IDX, by which a guest that has not asked again is not called. */
+	start(FEATURES & ~VIRTIO_F_EVENT_IDX);
+	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+		for (unsigned n = 0; n < cases[i].frames; n++)
+			guest_transmits(cases[i].size, 0, (uint16_t)n);
+		vhost_front_end_kick(&end, 1);
+		run();
+		assert_int_equal(guest_reaps_transmitted(), cases[i].frames);
+		assert_int_equal(vhost_front_end_called(&end, 1), cases[i].at_once);
+		scene->now_ns += NS_PER_MS;
+		run();
+		assert_int_equal(vhost_front_end_called(&end, 1), !cases[i].at_once);
+	}
+}
+
+/* The call that waits does not outlive the ring. */
+static void call_waits_while_the_ring_stops(void **state)
+{
+	(void)state;
+	start(FEATURES);
+	guest_transmits(60, 0, 0);
+	vhost_front_end_kick(&end, 1);
+	run();
+	assert_false(vhost_front_end_called(&end, 1));
+	scene->peer_fd = fd_close(scene->peer_fd);
+	run();
+	assert_int_equal(scene->closed, 1);
+	scene->now_ns += NS_PER_MS;
+	run();
+	assert_false(vhost_front_end_called(&end, 1));
 }
 
 static void more_than_a_turn(void **state)
@@ -1140,6 +1189,8 @@ int main(void)
 		SCENE_TEST(mtu),
 		SCENE_TEST(message_in_pieces),
 		SCENE_TEST(frames_from_the_guest),
+		SCENE_TEST(call_about_transmitted),
+		SCENE_TEST(call_waits_while_the_ring_stops),
 		SCENE_TEST(more_than_a_turn),
 		SCENE_TEST(headers_in_pieces),
 		SCENE_TEST(many_pieces),

@@ -281,6 +281,7 @@ struct step {
 	struct timer timer;
 	struct loop_deferred deferred;
 	struct loop_deferred other;
+	struct loop_deferred last;
 	char trace[32];
 };
 
@@ -316,6 +317,26 @@ static void step_deferred(struct loop_deferred *deferred)
 	trace(container_of(deferred, struct step, deferred), 'd');
 }
 
+static void step_last(struct loop_deferred *deferred)
+{
+	trace(container_of(deferred, struct step, last), 'l');
+}
+
+/* Work whose results are collected last, and which goes on in the next batch. */
+static void step_works(struct loop_deferred *deferred)
+{
+	struct step *step = container_of(deferred, struct step, deferred);
+
+	trace(step, 'd');
+	loop_defer_last(step->loop, &step->last);
+	loop_defer(step->loop, &step->deferred);
+}
+
+static void step_deferred_other(struct loop_deferred *deferred)
+{
+	trace(container_of(deferred, struct step, other), 'o');
+}
+
 static void step_other(struct loop_deferred *deferred)
 {
 	struct step *step = container_of(deferred, struct step, other);
@@ -346,6 +367,34 @@ static void test_order_of_a_batch(void **state)
 	assert_string_equal(step.trace, "wtd");
 	loop_watch_remove(loop, &step.watch);
 	fd_close(fd);
+	loop_free(loop);
+}
+
+static void test_deferred_last(void **state)
+{
+	struct loop *loop = new_loop(&clock_boottime);
+	struct step step = { .loop = loop };
+
+	(void)state;
+	loop_deferred_init(&step.deferred, step_works);
+	loop_deferred_init(&step.other, step_deferred_other);
+	loop_deferred_init(&step.last, step_last);
+	loop_defer_last(loop, &step.last);
+	loop_defer(loop, &step.deferred);
+	loop_defer(loop, &step.other);
+	assert_int_equal(loop_run_once(loop, -1), 0);
+	assert_string_equal(step.trace, "dol");
+	assert_int_equal(loop_run_once(loop, -1), 0);
+	assert_string_equal(step.trace, "doldl");
+	loop_deferred_cancel(&step.deferred);
+	/* Alone it keeps the loop from waiting, too; and may be cancelled. */
+	loop_defer_last(loop, &step.last);
+	assert_int_equal(loop_run_once(loop, -1), 0);
+	assert_string_equal(step.trace, "doldll");
+	loop_defer_last(loop, &step.last);
+	loop_deferred_cancel(&step.last);
+	assert_int_equal(loop_run_once(loop, 0), 0);
+	assert_string_equal(step.trace, "doldll");
 	loop_free(loop);
 }
 
@@ -507,6 +556,7 @@ int main(void)
 		cmocka_unit_test(test_table_grows_within_batch),
 		cmocka_unit_test(test_order_of_a_batch),
 		cmocka_unit_test(test_deferred),
+		cmocka_unit_test(test_deferred_last),
 		cmocka_unit_test(test_run_waits_for_timer),
 		cmocka_unit_test(test_timeout),
 		cmocka_unit_test(test_busy_poll),
