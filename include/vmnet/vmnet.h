@@ -395,6 +395,24 @@ VMNET_EXPORT size_t vmnet_network_get_port_forwards(vmnet_network_ref network,
 						    struct vmnet_port_forward *forwards,
 						    size_t capacity);
 
+/*
+ * Connects to a TCP port of a guest as a client of a forward does, but without a port on the host that
+ * others could use; the guest sees the gateway as the client. `guest` is AF_INET. Once it has
+ * returned VMNET_SUCCESS, `connected` is called exactly once: with VMNET_SUCCESS and a connected TCP
+ * socket (blocking, close-on-exec) that is from then on the callee's; or with another status, -1 and the
+ * sentence: the guest refused, did not answer within 3 s, or the network ends. It runs on the network's
+ * thread, perhaps before this function has returned, and must not block; at the latest while
+ * vmnet_network_release() runs, which then is the thread. The socket behaves as one to the guest:
+ * shutdown() sends FIN, a guest that resets, or a network that ends, resets it.
+ * Else `connected` is not called. VMNET_INVALID_ARGUMENT: the address can be no guest's, or port 0;
+ * VMNET_BUFFER_EXHAUSTED: as many connections as the network can have; VMNET_MEM_FAILURE;
+ * VMNET_FAILURE: no descriptor is left, or the host has no loopback.
+ */
+VMNET_EXPORT vmnet_return_t vmnet_network_connect(
+	vmnet_network_ref network, const struct sockaddr_in *guest,
+	void (*connected)(void *context, vmnet_return_t status, int fd, const char *error),
+	void *context, struct vmnet_error *error);
+
 struct vmnet_statistics {
 	uint64_t frames_from_guests;
 	uint64_t bytes_from_guests;

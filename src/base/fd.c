@@ -26,6 +26,15 @@ int fd_set_nonblocking(int fd)
 	return 0;
 }
 
+int fd_set_blocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
+		return -errno;
+	return 0;
+}
+
 int fd_set_cloexec(int fd)
 {
 	int flags = fcntl(fd, F_GETFD);

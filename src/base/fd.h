@@ -7,6 +7,7 @@
 int fd_close(int fd);
 /* 0 or negative errno. */
 int fd_set_nonblocking(int fd) MUST_USE;
+int fd_set_blocking(int fd) MUST_USE;
 int fd_set_cloexec(int fd) MUST_USE;
 /* Raises the soft limit of open files to the hard one; returns the limit in force. */
 unsigned long fd_raise_limit(void);

@@ -112,6 +112,10 @@ struct host_ops {
 	int (*tcp_accept)(struct host *host, struct host_socket *listener,
 			  struct host_socket *ret_socket, struct ip_endpoint *ret_peer,
 			  struct ip_endpoint *ret_local);
+	/* A connected TCP socket that somebody else made (tcp_pair.h): it belongs to `socket` from
+	 * now on, and is closed on failure. */
+	int (*tcp_take)(struct host *host, struct host_socket *socket, int fd,
+			struct ip_endpoint *ret_peer);
 	/* Bytes, 0 = end of stream, or negative errno. */
 	ssize_t (*receive)(struct host *host, struct host_socket *socket, const struct iovec *iov,
 			   size_t count);

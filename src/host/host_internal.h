@@ -6,7 +6,7 @@
  *     tcp_socket.c      connect, listen, accept         datagram_batch.c  many at once
  *     stream_socket.c   bytes of TCP and of pairs       udp_socket.c      UDP
  *     peek.c            does SO_PEEK_OFF work here?     echo_socket.c     ping and raw sockets
- *     error_queue.c     ICMP errors
+ *     error_queue.c     ICMP errors                     tcp_pair.c        TCP with ourselves
  *
  * The host as it is now: host_view.c over netlink.c; resolv_conf.c and hosts_file.c over
  * file_change.c; survey.c asks once.
@@ -60,6 +60,8 @@ int tcp_socket_listen(struct host *host, struct host_socket *socket, const struc
 int tcp_socket_accept(struct host *host, struct host_socket *listener,
 		      struct host_socket *ret_socket, struct ip_endpoint *ret_peer,
 		      struct ip_endpoint *ret_local);
+int tcp_socket_take(struct host *host, struct host_socket *socket, int fd,
+		    struct ip_endpoint *ret_peer);
 void tcp_socket_keep_alive(struct host *host, struct host_socket *socket);
 void tcp_socket_reset(struct host *host, struct host_socket *socket);
 

@@ -61,6 +61,7 @@ static const struct host_ops host_real_ops = {
 	.tcp_result = tcp_socket_result,
 	.tcp_listen = tcp_socket_listen,
 	.tcp_accept = tcp_socket_accept,
+	.tcp_take = tcp_socket_take,
 	.receive = stream_socket_receive,
 	.peek = stream_socket_peek,
 	.set_peek_offset = stream_socket_set_peek_offset,

@@ -151,6 +151,29 @@ int tcp_socket_accept(struct host *host, struct host_socket *listener,
 	return 0;
 }
 
+int tcp_socket_take(struct host *host, struct host_socket *socket, int fd,
+		    struct ip_endpoint *ret_peer)
+{
+	struct sockaddr_storage sockaddr = { 0 };
+	socklen_t size = sizeof(sockaddr);
+	struct ip_endpoint peer;
+	int rc = fd_set_nonblocking(fd);
+
+	if (rc == 0 && getpeername(fd, (struct sockaddr *)&sockaddr, &size) < 0)
+		rc = -errno;
+	if (rc == 0 && !ip_endpoint_from_sockaddr(&sockaddr, &peer))
+		rc = -EAFNOSUPPORT;
+	if (rc < 0) {
+		fd_close(fd);
+		return rc;
+	}
+	rc = watched_socket_take(host, socket, WATCHED_SOCKET_TCP,
+				 (enum ip_family)peer.addr.family, fd);
+	if (rc == 0)
+		*ret_peer = peer;
+	return rc;
+}
+
 void tcp_socket_keep_alive(struct host *host, struct host_socket *socket)
 {
 	(void)host;

@@ -181,6 +181,12 @@ void nat_port_gone(struct nat *nat, uint32_t port)
 	icmp_port_gone(nat, port);
 }
 
+int nat_connect(struct nat *nat, const struct ip_endpoint *guest, int fd,
+		struct nat_opening *opening)
+{
+	return tcp_connect_to_guest(nat, guest, fd, opening);
+}
+
 void nat_get_statistics(const struct nat *nat, struct nat_statistics *ret_statistics)
 {
 	*ret_statistics = (struct nat_statistics){

@@ -113,4 +113,18 @@ int nat_forward_remove(struct nat *nat, uint8_t protocol,
 /* Copies up to capacity in the order added; returns how many there are. */
 size_t nat_forwards(const struct nat *nat, struct nat_forward *ret_forwards, size_t capacity);
 
+/* Somebody who waits for a guest's answer. */
+struct nat_opening {
+	/* Once: 0 = the guest accepted; -ECONNREFUSED; -ETIMEDOUT, no answer; -ECONNABORTED, the
+	 * network ends or the connection was closed. Must not call this room. */
+	void (*decided)(struct nat_opening *opening, int status);
+};
+/*
+ * Connects fd, the inner end of a pair of our own (host/tcp_pair.h), to a guest's TCP port; the guest
+ * sees the gateway. fd is used up in any case. 0: opening->decided() will be called, at the latest by
+ * nat_free(). Else negative errno: -ENOSPC, no flow is left; -ESHUTDOWN, draining.
+ */
+int nat_connect(struct nat *nat, const struct ip_endpoint *guest, int fd,
+		struct nat_opening *opening) MUST_USE;
+
 void nat_get_statistics(const struct nat *nat, struct nat_statistics *ret_statistics);

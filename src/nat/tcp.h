@@ -20,6 +20,10 @@ void tcp_input(struct nat *nat, struct frame *frame);
 int tcp_accept_to_guest(struct nat *nat, struct host_socket *listener,
 			const struct ip_endpoint *internal) MUST_USE;
 
+/* nat_connect() */
+int tcp_connect_to_guest(struct nat *nat, const struct ip_endpoint *guest, int fd,
+			 struct nat_opening *opening) MUST_USE;
+
 void tcp_port_ready(struct nat *nat, uint32_t port);
 void tcp_port_gone(struct nat *nat, uint32_t port);
 void tcp_drain(struct nat *nat);

@@ -5,6 +5,8 @@
  */
 #include "nat/tcp_internal.h"
 
+#include <errno.h>
+
 static void reset_host(struct tcp_flow *flow)
 {
 	if (flow->socket.fd != -1)
@@ -63,6 +65,7 @@ void tcp_end_abort(struct tcp_flow *flow)
 
 void tcp_end_by_guest(struct tcp_flow *flow)
 {
+	tcp_open_tell(flow, -ECONNREFUSED);
 	/* Its own wish: nothing is lost that it still wanted to arrive. */
 	reset_host(flow);
 	tcp_flow_free(flow);

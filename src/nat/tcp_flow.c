@@ -1,6 +1,7 @@
 #include "nat/tcp_flow.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 
 #include "nat/tcp_internal.h"
@@ -177,6 +178,7 @@ void tcp_flow_free(struct tcp_flow *flow)
 	struct timers *timers = nat_timers(table->nat);
 
 	assert(flow->phase != TCP_PHASE_FREE && flow->socket.fd == -1);
+	tcp_open_tell(flow, -ECONNABORTED);
 	tcp_flow_unindex(flow);
 	if (flow->phase == TCP_PHASE_TIME_WAIT)
 		table->time_wait_count--;

@@ -10,7 +10,8 @@
  *     phase           | what was done                           | leaves to
  *     CONNECTING      | guest's SYN seen, host connect running  | SYN_RECEIVED, gone
  *     SYN_RECEIVED    | SYN-ACK sent to the guest               | OPEN, gone
- *     SYN_SENT        | SYN sent to the guest (a forward)       | OPEN, SYN_RECEIVED, gone
+ *     SYN_SENT        | SYN sent to the guest (a forward,       | OPEN, SYN_RECEIVED, gone
+ *                     | or one of us)                           |
  *     OPEN            | bytes flow                              | TIME_WAIT, ORPHAN, gone
  *     TIME_WAIT       | host socket closed, we closed first     | gone, or reused by a new SYN
  *     ORPHAN          | the guest's port is gone, bytes that it | gone
@@ -70,6 +71,7 @@ struct tcp_flow {
 	struct list delay_node;	 /* table->delayed */
 	struct list age_node;	 /* table->time_wait */
 	struct list port_node;	 /* half open: the list of its port */
+	struct nat_opening *opening; /* who waits for the guest's answer, or NULL */
 	struct timer retransmit; /* also probes of a closed window */
 	struct timer idle;	 /* keepalive, and the end of phases that must not last */
 	enum tcp_phase phase;

@@ -145,6 +145,9 @@ void tcp_open_decided(struct tcp_flow *flow);
 /* The handshake with the guest is complete. */
 void tcp_open_established(struct tcp_flow *flow, const struct tcp_header *header);
 
+/* Tells who waits for the guest's answer, if somebody still does. */
+void tcp_open_tell(struct tcp_flow *flow, int status);
+
 /* tcp_flood.c */
 
 /* False for a SYN that is one too many in this turn of the loop, from a port that has its share of

@@ -235,6 +235,15 @@ void tcp_open_from_guest(struct nat *nat, struct frame *frame, const struct tcp_
 	tcp_timer_idle_in(flow, TCP_CONNECT_NS);
 }
 
+void tcp_open_tell(struct tcp_flow *flow, int status)
+{
+	struct nat_opening *opening = flow->opening;
+
+	flow->opening = NULL;
+	if (opening)
+		opening->decided(opening, status);
+}
+
 void tcp_open_established(struct tcp_flow *flow, const struct tcp_header *header)
 {
 	tcp_timer_measured(flow, header->acknowledgement);
@@ -250,6 +259,7 @@ void tcp_open_established(struct tcp_flow *flow, const struct tcp_header *header
 	tcp_timer_stop(flow);
 	tcp_timer_guest_heard(flow);
 	tcp_flow_want_send(flow);
+	tcp_open_tell(flow, 0);
 }
 
 /* A client port with which the connection is not in the table; false when none was found. A
@@ -293,31 +303,21 @@ static int refuse_client(struct nat *nat, struct host_socket *listener)
 	return 0;
 }
 
-int tcp_accept_to_guest(struct nat *nat, struct host_socket *listener,
-			const struct ip_endpoint *internal)
+/* The flow has its socket, whose far end is `peer`: sends SYN to the guest. Alive. */
+static bool open_to_guest(struct tcp_flow *flow, const struct ip_endpoint *internal,
+			  const struct ip_endpoint *peer)
 {
-	struct tcp_table *table = tcp_table_of(nat);
-	struct tcp_flow *flow = nat->draining ? NULL : tcp_flow_new(table, FRAME_PORT_NONE);
+	struct tcp_table *table = flow->table;
+	struct nat *nat = table->nat;
+	struct ip_endpoint seen = policy_client_seen(nat, peer);
 	bool has_former = false;
 	uint32_t at_least = 0;
-	struct ip_endpoint peer;
-	struct ip_endpoint seen;
 	uint32_t initial;
-	int rc;
 
-	if (!flow)
-		return refuse_client(nat, listener);
-	flow->phase = TCP_PHASE_SYN_SENT;
-	rc = host_call(nat->context.host, tcp_accept, listener, &flow->socket, &peer, NULL);
-	if (rc < 0) {
-		tcp_end_silent(flow);
-		return rc;
-	}
-	seen = policy_client_seen(nat, &peer);
 	if (!find_client_port(table, internal, &seen, &has_former, &at_least)) {
 		nat_drop(nat, DROP_FLOW_LIMIT);
 		tcp_end_silent(flow);
-		return 0;
+		return false;
 	}
 	tcp_flow_set_ends(flow, internal, &seen);
 	initial = initial_sequence(table, internal, &seen);
@@ -329,5 +329,61 @@ int tcp_accept_to_guest(struct nat *nat, struct host_socket *listener,
 	tcp_timer_measure(flow, initial + 1);
 	tcp_output_syn(flow);
 	tcp_timer_restart(flow);
+	return true;
+}
+
+int tcp_accept_to_guest(struct nat *nat, struct host_socket *listener,
+			const struct ip_endpoint *internal)
+{
+	struct tcp_table *table = tcp_table_of(nat);
+	struct tcp_flow *flow = nat->draining ? NULL : tcp_flow_new(table, FRAME_PORT_NONE);
+	struct ip_endpoint peer;
+	int rc;
+
+	if (!flow)
+		return refuse_client(nat, listener);
+	flow->phase = TCP_PHASE_SYN_SENT;
+	rc = host_call(nat->context.host, tcp_accept, listener, &flow->socket, &peer, NULL);
+	if (rc < 0) {
+		tcp_end_silent(flow);
+		return rc;
+	}
+	(void)open_to_guest(flow, internal, &peer); /* else the client was told */
+	return 0;
+}
+
+/* No flow for it. */
+static int refuse_own(struct nat *nat, int fd)
+{
+	struct host *host = nat->context.host;
+	struct host_socket refused;
+	struct ip_endpoint peer;
+
+	host_socket_init(&refused, NULL);
+	if (host_call(host, tcp_take, &refused, fd, &peer) == 0)
+		host_call(host, reset, &refused);
+	nat_drop(nat, nat->draining ? DROP_NAT_OFF : DROP_FLOW_LIMIT);
+	return nat->draining ? -ESHUTDOWN : -ENOSPC;
+}
+
+int tcp_connect_to_guest(struct nat *nat, const struct ip_endpoint *guest, int fd,
+			 struct nat_opening *opening)
+{
+	struct tcp_table *table = tcp_table_of(nat);
+	struct tcp_flow *flow = nat->draining ? NULL : tcp_flow_new(table, FRAME_PORT_NONE);
+	struct ip_endpoint peer;
+	int rc;
+
+	if (!flow)
+		return refuse_own(nat, fd);
+	flow->phase = TCP_PHASE_SYN_SENT;
+	rc = host_call(nat->context.host, tcp_take, &flow->socket, fd, &peer);
+	if (rc < 0) {
+		tcp_end_silent(flow);
+		return rc;
+	}
+	if (!open_to_guest(flow, guest, &peer))
+		return -ENOSPC;
+	flow->opening = opening;
 	return 0;
 }

@@ -15,6 +15,8 @@
  */
 #include "nat/tcp_internal.h"
 
+#include <errno.h>
+
 #define TIMEOUT_MIN_NS	     (200 * NS_PER_MS)
 #define TIMEOUT_MAX_NS	     (60 * NS_PER_S)
 #define RETRIES_MAX	     17 /* from 200 ms on, 10.7 minutes */
@@ -91,6 +93,7 @@ static void retransmit_expired(struct timer *timer, uint64_t now_ns)
 	}
 	flow->stall_checks = 0;
 	if (flow->retries >= (is_syn_ack ? SYN_ACK_RETRIES_MAX : RETRIES_MAX)) {
+		tcp_open_tell(flow, -ETIMEDOUT);
 		tcp_end_abort(flow);
 		return;
 	}
@@ -133,6 +136,7 @@ static void idle_expired(struct timer *timer, uint64_t now_ns)
 		break;
 	case TCP_PHASE_SYN_SENT: /* the guest is down: design, "Port forwards" */
 		nat_drop(tcp_flow_nat(flow), DROP_NO_FLOW);
+		tcp_open_tell(flow, -ETIMEDOUT);
 		tcp_end_silent(flow);
 		break;
 	case TCP_PHASE_CONNECTING:

@@ -5,6 +5,7 @@
  *     create.c     reserve, build, bind, start; or fail whole     stages.c    who pushes into whom
  *     lifetime.c   retain, release, drain                         ports.c     attach, detach
  *     forwards.c   add, remove, list                              inspect.c   statistics and so on
+ *     connect.c    connections to guests
  */
 
 #include <pthread.h>

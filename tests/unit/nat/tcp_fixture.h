@@ -75,6 +75,7 @@ struct fixture {
 	struct fake_socket sockets[FIXTURE_SOCKETS];
 	int socket_count;
 	int connect_error; /* of the next tcp_connect() itself */
+	int take_error;	   /* of the next tcp_take() */
 	bool peek_unavailable;
 	struct ip_endpoint waiting[16]; /* clients that accept() gives */
 	int waiting_count;
@@ -148,6 +149,18 @@ static inline int fake_accept(struct host *host, struct host_socket *listener,
 	*ret_peer = fixture->waiting[--fixture->waiting_count];
 	if (ret_local)
 		*ret_local = *ret_peer;
+	return 0;
+}
+
+/* A pair's other end is 127.0.0.1, port `fd`. */
+static inline int fake_take(struct host *host, struct host_socket *socket, int fd,
+			    struct ip_endpoint *ret_peer)
+{
+	(void)host;
+	if (fixture->take_error)
+		return fixture->take_error;
+	fake_open(socket)->connect_result = 0;
+	*ret_peer = (struct ip_endpoint){ ip_addr_from_v4(INADDR_LOOPBACK), (uint16_t)fd };
 	return 0;
 }
 
@@ -308,6 +321,7 @@ static const struct host_ops fake_host_ops = {
 	.tcp_connect = fake_connect,
 	.tcp_result = fake_result,
 	.tcp_accept = fake_accept,
+	.tcp_take = fake_take,
 	.receive = fake_receive,
 	.peek = fake_peek,
 	.set_peek_offset = fake_set_peek_offset,

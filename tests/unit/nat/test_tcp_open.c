@@ -347,6 +347,165 @@ static void client_resets_early(void **state)
 	assert_int_equal(tcp_flow_count(fixture->nat), 0);
 }
 
+struct asked {
+	struct nat_opening opening;
+	int calls;
+	int status;
+};
+
+static void note_decision(struct nat_opening *opening, int status)
+{
+	struct asked *asked = container_of(opening, struct asked, opening);
+
+	asked->calls++;
+	asked->status = status;
+}
+
+static int connect_guest(struct asked *asked, int port)
+{
+	*asked = (struct asked){ .opening.decided = note_decision };
+	int rc = nat_connect(fixture->nat, &fixture->guest, port, &asked->opening);
+
+	run();
+	return rc;
+}
+
+/* The guest sees the gateway, and who asked hears of it once the guest has answered. */
+static void own_connection_accepted(void **state)
+{
+	struct tcp_header answer = { .sequence = 900, .flags = TCP_SYN | TCP_ACK, .window = 8000 };
+	struct seen_segment *seen;
+	struct asked asked;
+
+	(void)state;
+	assert_int_equal(connect_guest(&asked, 5000), 0);
+	seen = expect_segment(TCP_SYN);
+	assert_int_equal(ip_addr_to_v4(&seen->from.addr), 0x0a000001);
+	assert_int_equal(seen->from.port, 5000);
+	assert_int_equal(asked.calls, 0);
+	fixture->remote = seen->from;
+	answer.acknowledgement = seen->header.sequence + 1;
+	guest_push(&answer, NULL, 0, false);
+	run();
+	expect_segment(TCP_ACK);
+	assert_int_equal(asked.calls, 1);
+	assert_int_equal(asked.status, 0);
+	host_gives(last_socket(), "hello", 5);
+	assert_int_equal(expect_segment(TCP_ACK)->size, 5);
+	/* What becomes of it later is not an answer any more. */
+	guest_send(TCP_RST, 901, 0, 0, NULL, 0);
+	assert_true(last_socket()->reset);
+	assert_int_equal(asked.calls, 1);
+}
+
+static void own_connection_refused(void **state)
+{
+	struct seen_segment *seen;
+	struct asked asked;
+
+	(void)state;
+	assert_int_equal(connect_guest(&asked, 5000), 0);
+	seen = expect_segment(TCP_SYN);
+	fixture->remote = seen->from;
+	guest_send(TCP_RST | TCP_ACK, 0, seen->header.sequence + 1, 0, NULL, 0);
+	assert_int_equal(asked.calls, 1);
+	assert_int_equal(asked.status, -ECONNREFUSED);
+	assert_true(last_socket()->reset);
+	assert_int_equal(tcp_flow_count(fixture->nat), 0);
+}
+
+/* Both ask at once, then the guest thinks better of it, or is not heard again. */
+static void own_connection_half_way(void **state)
+{
+	struct seen_segment *seen;
+	struct asked asked;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(connect_guest(&asked, 5000 + i), 0);
+		seen = expect_segment(TCP_SYN);
+		fixture->remote = seen->from;
+		guest_syn(900);
+		expect_segment(TCP_SYN | TCP_ACK);
+		assert_int_equal(asked.calls, 0);
+		if (i == 0)
+			guest_send(TCP_RST, 901, 0, 0, NULL, 0);
+		else
+			advance_ms(200000);
+		assert_int_equal(asked.calls, 1);
+		assert_int_equal(asked.status, i == 0 ? -ECONNREFUSED : -ETIMEDOUT);
+		assert_int_equal(tcp_flow_count(fixture->nat), 0);
+		forget_segments();
+	}
+}
+
+static void own_connection_unanswered(void **state)
+{
+	struct asked asked;
+
+	(void)state;
+	assert_int_equal(connect_guest(&asked, 5000), 0);
+	advance_ms(2900);
+	assert_int_equal(asked.calls, 0);
+	advance_ms(200);
+	assert_int_equal(asked.calls, 1);
+	assert_int_equal(asked.status, -ETIMEDOUT);
+	assert_true(last_socket()->reset);
+}
+
+static void own_connection_when_the_network_ends(void **state)
+{
+	struct asked asked;
+	struct asked late;
+
+	(void)state;
+	assert_int_equal(connect_guest(&asked, 5000), 0);
+	nat_drain(fixture->nat);
+	assert_int_equal(asked.calls, 1);
+	assert_int_equal(asked.status, -ECONNABORTED);
+	assert_int_equal(connect_guest(&late, 5001), -ESHUTDOWN);
+	assert_int_equal(late.calls, 0);
+	assert_true(last_socket()->reset); /* the pair's inner end is not left over */
+}
+
+static void own_connection_without_a_socket(void **state)
+{
+	struct asked asked;
+
+	(void)state;
+	fixture->take_error = -ENOMEM;
+	assert_int_equal(connect_guest(&asked, 5000), -ENOMEM);
+	assert_int_equal(asked.calls, 0);
+	assert_int_equal(tcp_flow_count(fixture->nat), 0);
+	expect_nothing();
+}
+
+static void own_connection_without_a_flow(void **state)
+{
+	struct asked asked[64];
+	size_t made = 0;
+
+	(void)state;
+	while (made < ARRAY_COUNT(asked) && connect_guest(&asked[made], 5000 + (int)made) == 0)
+		made++;
+	assert_true(made > 0 && made < ARRAY_COUNT(asked));
+	assert_int_equal(connect_guest(&asked[made], 6000), -ENOSPC);
+	assert_true(last_socket()->reset);
+	assert_int_equal(asked[made].calls, 0);
+	fixture->nat = nat_free(fixture->nat);
+	for (size_t i = 0; i < made; i++) {
+		assert_int_equal(asked[i].calls, 1);
+		assert_int_equal(asked[i].status, -ECONNABORTED);
+	}
+}
+
+static int few_flows(void **state)
+{
+	(void)state;
+	fixture_new((struct fixture_options){ .flow_capacity = 8 });
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -365,6 +524,14 @@ int main(void)
 		TEST_KEPT(client_ports_collide),
 		TEST_KEPT(first_numbers_are_not_guessed),
 		TEST_KEPT(client_resets_early),
+		TEST_BOTH(own_connection_accepted),
+		TEST_KEPT(own_connection_refused),
+		TEST_KEPT(own_connection_half_way),
+		TEST_KEPT(own_connection_unanswered),
+		TEST_KEPT(own_connection_when_the_network_ends),
+		TEST_KEPT(own_connection_without_a_socket),
+		cmocka_unit_test_setup_teardown(own_connection_without_a_flow, few_flows,
+						teardown),
 	};
 
 	return cmocka_run_group_tests_name("tcp_open", tests, NULL, NULL);
