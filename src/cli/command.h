@@ -30,6 +30,7 @@ int command_forward(int argc, char **argv);
 int command_get(int argc, char **argv);
 int command_ip(int argc, char **argv);
 int command_list(int argc, char **argv);
+int command_nc(int argc, char **argv);
 int command_netns(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_stop(int argc, char **argv);

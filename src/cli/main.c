@@ -19,6 +19,7 @@ static const struct command commands[] = {
 	{ "get", "print what a VM is: settings, state, network", command_get },
 	{ "stop", "stop a running VM", command_stop },
 	{ "delete", "delete VMs", command_delete },
+	{ "nc", "connect standard input and output to a port of a running VM", command_nc },
 	{ "netns", "run a command, or connect a network namespace, as a guest", command_netns },
 	{ "forward", "add, remove or list port forwards of a running VM", command_forward },
 };

@@ -1,6 +1,7 @@
 #include "control/control_server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <pthread.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "control/connect_server.h"
 #include "control/control_json.h"
 #include "control/microhttpd_library.h"
 
@@ -37,6 +39,7 @@ struct request {
 	char *body;
 	size_t size;
 	bool too_large;
+	struct connect_wish connect; /* GET /v1/connect */
 };
 
 static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, json_t *root)
@@ -243,8 +246,56 @@ static enum MHD_Result answer_forwards(struct control_server *server,
 	return answer_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "method not allowed");
 }
 
+/* From here on the connection is no HTTP any more, and its descriptor somebody else's. */
+static void upgraded(void *context, struct MHD_Connection *connection, void *connection_context,
+		     const char *extra, size_t extra_size, MHD_socket fd,
+		     struct MHD_UpgradeResponseHandle *handle)
+{
+	const struct control_server *server = context;
+	const struct request *request = connection_context;
+
+	(void)connection;
+	(void)extra; /* a client that knows the protocol waits for the answer */
+	(void)extra_size;
+	int own_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	(void)microhttpd->upgrade_action(handle, MHD_UPGRADE_ACTION_CLOSE); /* closes its own */
+	if (own_fd >= 0)
+		connect_server_begin(server->options.network, &request->connect, own_fd);
+}
+
+static enum MHD_Result upgrade(struct control_server *server, struct MHD_Connection *connection)
+{
+	struct MHD_Response *response = microhttpd->create_response_for_upgrade(upgraded, server);
+
+	if (!response)
+		return MHD_NO;
+	(void)microhttpd->add_response_header(response, "Upgrade", CONNECT_PROTOCOL);
+	enum MHD_Result result =
+		microhttpd->queue_response(connection, MHD_HTTP_SWITCHING_PROTOCOLS, response);
+	microhttpd->destroy_response(response);
+	return result;
+}
+
+static enum MHD_Result answer_connect(struct control_server *server,
+				      struct MHD_Connection *connection, struct request *request)
+{
+	const char *port =
+		microhttpd->lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "port");
+	const char *protocol =
+		microhttpd->lookup_connection_value(connection, MHD_HEADER_KIND, "Upgrade");
+	struct error err;
+
+	if (!connect_wish_parse(port, &server->options.address, &request->connect, &err))
+		return answer_error(connection, MHD_HTTP_BAD_REQUEST, err.text);
+	if (!protocol || strcmp(protocol, CONNECT_PROTOCOL) != 0)
+		return answer_error(connection, MHD_HTTP_UPGRADE_REQUIRED,
+				    "the request should have Connection: Upgrade and "
+				    "Upgrade: " CONNECT_PROTOCOL);
+	return upgrade(server, connection);
+}
+
 static enum MHD_Result route(struct control_server *server, struct MHD_Connection *connection,
-			     const char *url, const char *method, const struct request *request)
+			     const char *url, const char *method, struct request *request)
 {
 	if (request->too_large)
 		return answer_error(connection, MHD_HTTP_CONTENT_TOO_LARGE,
@@ -255,10 +306,13 @@ static enum MHD_Result route(struct control_server *server, struct MHD_Connectio
 	bool is_status = strcmp(url, "/v1/status") == 0;
 	bool is_statistics = strcmp(url, "/v1/statistics") == 0;
 	bool is_neighbours = strcmp(url, "/v1/neighbours") == 0;
-	if (!is_status && !is_statistics && !is_neighbours)
+	bool is_connect = strcmp(url, "/v1/connect") == 0;
+	if (!is_status && !is_statistics && !is_neighbours && !is_connect)
 		return answer_error(connection, MHD_HTTP_NOT_FOUND, "no such resource");
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0)
 		return answer_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "method not allowed");
+	if (is_connect)
+		return answer_connect(server, connection, request);
 	if (is_status)
 		return answer(connection, MHD_HTTP_OK, status_to_json(server));
 	if (is_statistics)
@@ -348,10 +402,10 @@ static struct MHD_Daemon *start_daemon(struct control_server *server, int listen
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	struct MHD_Daemon *daemon = microhttpd->start_daemon(
-		MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, handle, server,
-		MHD_OPTION_LISTEN_SOCKET, (MHD_socket)listen_fd, MHD_OPTION_NOTIFY_COMPLETED,
-		forget, NULL, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MOST,
-		MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_IDLE_S, MHD_OPTION_END);
+		MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_UPGRADE, 0, NULL, NULL,
+		handle, server, MHD_OPTION_LISTEN_SOCKET, (MHD_socket)listen_fd,
+		MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_CONNECTION_LIMIT,
+		CONNECTIONS_MOST, MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_IDLE_S, MHD_OPTION_END);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return daemon;
 }

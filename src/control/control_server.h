@@ -11,6 +11,8 @@
  *     DELETE /v1/forwards     with forwards as for POST: those of them that are there
  *     GET    /v1/statistics   frames, flows, drops by reason
  *     GET    /v1/neighbours   the guests the network knows
+ *     GET    /v1/connect?port=22   with "Upgrade: tartlet-connect": a socket that is connected to the
+ *                             guest's TCP port (connect_server.h)
  *
  * An error is {"error": "sentence"} with a 4xx or 5xx status.
  */

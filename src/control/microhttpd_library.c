@@ -19,7 +19,10 @@ static bool find_all(void *handle, struct microhttpd_library *library)
 	       late_library_find(handle, "MHD_queue_response", &library->queue_response) &&
 	       late_library_find(handle, "MHD_destroy_response", &library->destroy_response) &&
 	       late_library_find(handle, "MHD_lookup_connection_value",
-				 &library->lookup_connection_value);
+				 &library->lookup_connection_value) &&
+	       late_library_find(handle, "MHD_create_response_for_upgrade",
+				 &library->create_response_for_upgrade) &&
+	       late_library_find(handle, "MHD_upgrade_action", &library->upgrade_action);
 }
 
 int microhttpd_library_get(const struct microhttpd_library **ret_library, struct error *err)

@@ -18,6 +18,8 @@ struct microhttpd_library {
 	typeof(MHD_queue_response) *queue_response;
 	typeof(MHD_destroy_response) *destroy_response;
 	typeof(MHD_lookup_connection_value) *lookup_connection_value;
+	typeof(MHD_create_response_for_upgrade) *create_response_for_upgrade;
+	typeof(MHD_upgrade_action) *upgrade_action;
 };
 
 /* Loads it for the rest of the process; a second call gives the same. 0, or -ENOENT with a sentence.

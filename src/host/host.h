@@ -30,10 +30,11 @@ struct host_socket {
 		uint8_t family;	       /* enum ip_family */
 		uint8_t dont_fragment; /* what the kernel was told last */
 		bool peek_offset_set;
-		bool sent;	   /* TCP: something was sent */
-		bool no_delay;	   /* TCP: the kernel was told */
-		bool expects_many; /* UDP: the kernel was told */
-		uint16_t ident;	   /* of echo */
+		bool sent;	    /* TCP: something was sent */
+		bool no_delay;	    /* TCP: the kernel was told */
+		bool dies_by_reset; /* TCP: the kernel was told */
+		bool expects_many;  /* UDP: the kernel was told */
+		uint16_t ident;	    /* of echo */
 		/* UDP: the smallest size of which the kernel refused to cut many datagrams out of
 		 * one message (UDP_SEGMENT); 0 = it never did. */
 		uint16_t segment_refused;
@@ -113,7 +114,7 @@ struct host_ops {
 			  struct host_socket *ret_socket, struct ip_endpoint *ret_peer,
 			  struct ip_endpoint *ret_local);
 	/* A connected TCP socket that somebody else made (tcp_pair.h): it belongs to `socket` from
-	 * now on, and is closed on failure. */
+	 * now on, and is closed on failure. Should this process be killed, the far end is reset. */
 	int (*tcp_take)(struct host *host, struct host_socket *socket, int fd,
 			struct ip_endpoint *ret_peer);
 	/* Bytes, 0 = end of stream, or negative errno. */

@@ -63,6 +63,8 @@ int tcp_socket_accept(struct host *host, struct host_socket *listener,
 int tcp_socket_take(struct host *host, struct host_socket *socket, int fd,
 		    struct ip_endpoint *ret_peer);
 void tcp_socket_keep_alive(struct host *host, struct host_socket *socket);
+/* Of any kind of socket. */
+void tcp_socket_close(struct host *host, struct host_socket *socket);
 void tcp_socket_reset(struct host *host, struct host_socket *socket);
 
 ssize_t stream_socket_receive(struct host *host, struct host_socket *socket,

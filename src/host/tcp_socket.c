@@ -151,6 +151,9 @@ int tcp_socket_accept(struct host *host, struct host_socket *listener,
 	return 0;
 }
 
+/* close() resets. */
+static const struct linger tcp_socket_abort = { .l_onoff = 1, .l_linger = 0 };
+
 int tcp_socket_take(struct host *host, struct host_socket *socket, int fd,
 		    struct ip_endpoint *ret_peer)
 {
@@ -167,11 +170,15 @@ int tcp_socket_take(struct host *host, struct host_socket *socket, int fd,
 		fd_close(fd);
 		return rc;
 	}
-	rc = watched_socket_take(host, socket, WATCHED_SOCKET_TCP,
-				 (enum ip_family)peer.addr.family, fd);
-	if (rc == 0)
-		*ret_peer = peer;
-	return rc;
+	rc = watched_socket_take(host, socket, WATCHED_SOCKET_TCP, (enum ip_family)peer.addr.family,
+				 fd);
+	if (rc < 0)
+		return rc;
+	/* Fails on no TCP socket; were it to, a kill would look like an end. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &tcp_socket_abort, sizeof(tcp_socket_abort));
+	socket->real.dies_by_reset = true;
+	*ret_peer = peer;
+	return 0;
 }
 
 void tcp_socket_keep_alive(struct host *host, struct host_socket *socket)
@@ -186,8 +193,17 @@ void tcp_socket_reset(struct host *host, struct host_socket *socket)
 {
 	if (socket->fd == -1)
 		return;
-	struct linger linger = { .l_onoff = 1, .l_linger = 0 };
 	/* Means nothing on a pair; there the peer sees the end. */
-	(void)setsockopt(socket->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	(void)setsockopt(socket->fd, SOL_SOCKET, SO_LINGER, &tcp_socket_abort,
+			 sizeof(tcp_socket_abort));
+	watched_socket_close(host, socket);
+}
+
+void tcp_socket_close(struct host *host, struct host_socket *socket)
+{
+	const struct linger orderly = { .l_onoff = 0 };
+
+	if (socket->fd != -1 && socket->real.dies_by_reset)
+		(void)setsockopt(socket->fd, SOL_SOCKET, SO_LINGER, &orderly, sizeof(orderly));
 	watched_socket_close(host, socket);
 }

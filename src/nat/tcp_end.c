@@ -34,11 +34,13 @@ static void count_unsent(struct tcp_flow *flow)
 }
 
 /* Only what the guest itself finished ends with FIN. On an orderly stop of the network, the flows
- * end as those of a process that exits: what is in the socket still goes out. */
+ * end as those of a process that exits: what is in the socket still goes out. But the program's own
+ * ones, which live no longer than the guest, are cut off. */
 static void end_host(struct tcp_flow *flow)
 {
-	bool in_order = flow->up_finished || (flow->phase == TCP_PHASE_OPEN &&
-					      tcp_flow_nat(flow)->draining && debt(flow) == 0);
+	bool in_order = flow->up_finished ||
+			(flow->phase == TCP_PHASE_OPEN && tcp_flow_nat(flow)->draining &&
+			 debt(flow) == 0 && !flow->own_client);
 
 	count_unsent(flow);
 	if (in_order && flow->socket.fd != -1)

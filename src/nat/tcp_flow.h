@@ -66,14 +66,14 @@ struct tcp_flow {
 	struct ip_endpoint guest;
 	struct ip_endpoint remote; /* as the guest sees it */
 	struct host_socket socket;
-	struct list work_node;	 /* table->work */
-	struct list wait_node;	 /* table->parked or table->starved */
-	struct list delay_node;	 /* table->delayed */
-	struct list age_node;	 /* table->time_wait */
-	struct list port_node;	 /* half open: the list of its port */
+	struct list work_node;	     /* table->work */
+	struct list wait_node;	     /* table->parked or table->starved */
+	struct list delay_node;	     /* table->delayed */
+	struct list age_node;	     /* table->time_wait */
+	struct list port_node;	     /* half open: the list of its port */
 	struct nat_opening *opening; /* who waits for the guest's answer, or NULL */
-	struct timer retransmit; /* also probes of a closed window */
-	struct timer idle;	 /* keepalive, and the end of phases that must not last */
+	struct timer retransmit;     /* also probes of a closed window */
+	struct timer idle;	     /* keepalive, and the end of phases that must not last */
 	enum tcp_phase phase;
 	uint32_t port;	       /* where the guest was heard last */
 	uint32_t charged_port; /* whom the flow's budget is taken from */
@@ -91,6 +91,7 @@ struct tcp_flow {
 	bool may_peek;	   /* kept until now, and could go over to peek */
 	bool wants_peek;   /* it will, once the guest has acknowledged all */
 	bool own_service;  /* the far end is the gateway's own (DNS) */
+	bool own_client;   /* it was opened by the program itself (nat_connect()) */
 	bool failed;	   /* the host socket is broken: what is left is sent, then RST */
 	bool scaled;	   /* both sides offered window scaling */
 	bool fin_known;

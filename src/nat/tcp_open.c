@@ -385,5 +385,6 @@ int tcp_connect_to_guest(struct nat *nat, const struct ip_endpoint *guest, int f
 	if (!open_to_guest(flow, guest, &peer))
 		return -ENOSPC;
 	flow->opening = opening;
+	flow->own_client = true;
 	return 0;
 }

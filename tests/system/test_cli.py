@@ -23,7 +23,7 @@ import pytest
 from lab.tartlet import FACT, FORWARD, children, wait_gone
 
 FAKE_QEMU = pathlib.Path(__file__).resolve().parent / "lab" / "fake_qemu.py"
-COMMANDS = ["create", "run", "ip", "list", "get", "stop", "delete", "forward", "netns"]
+COMMANDS = ["create", "run", "ip", "list", "get", "stop", "delete", "forward", "netns", "nc"]
 VERSION = re.compile(r"^tartlet \d+\.\d+\.\d+\n$")
 
 
@@ -170,6 +170,8 @@ def test_help_of_a_command(cli, command):
     ["list", "x"], ["list", "--format", "yaml"], ["list", "--source", "oci"], ["get", "x", "-f", "xml"],
     ["get", "x", "y"], ["stop", "x", "-t", "x"], ["stop", "x", "y"],
     ["forward", "add", "x", ""], ["forward", "add", "x", "1"], ["forward", "remove", "x", "0:1"],
+    ["nc"], ["nc", "x"], ["nc", "x", "0"], ["nc", "x", "65536"], ["nc", "x", "ssh"], ["nc", "x", "22", "23"],
+    ["nc", "x", "22", "--nonsense"], ["nc", "x", "-1"],
     ["netns"], ["netns", "--mtu", "575", "true"], ["netns", "--mtu", "65521", "true"],
     ["netns", "--ifname", "0123456789abcdef", "true"], ["netns", "--netns", "1", "true"],
     ["netns", "--nonsense", "true"], ["netns", "--net-vmnet", "true"],
@@ -181,7 +183,7 @@ def test_usage_errors(cli, argv):
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".x", "a/b", "/etc", "a\nb", "\x1b[2J", "\udcff", "x" * 256])
-@pytest.mark.parametrize("command", [["run"], ["create"], ["delete"], ["get"], ["forward", "list"]])
+@pytest.mark.parametrize("command", [["run"], ["create"], ["delete"], ["get"], ["forward", "list"], ["nc"]])
 def test_bad_names(cli, command, name):
     said = cli.refused(*command, name)
     assert "VM name" in said and "\x1b" not in said
@@ -416,6 +418,7 @@ def test_get(cli, vm):
 @pytest.mark.parametrize("argv, code", [
     (["run", "none"], 1), (["ip", "none"], 2), (["get", "none"], 2), (["stop", "none"], 2),
     (["delete", "none"], 2), (["forward", "list", "none"], 2), (["forward", "add", "none", "0:1"], 2),
+    (["nc", "none", "22"], 2),
 ])
 def test_missing_vm(cli, argv, code):
     assert cli.refused(*argv, expect=code) == 'the specified VM "none" does not exist\n'
@@ -423,7 +426,7 @@ def test_missing_vm(cli, argv, code):
 
 @pytest.mark.parametrize("argv", [
     ["stop", "one"], ["forward", "list", "one"], ["forward", "add", "one", "0:1"],
-    ["forward", "remove", "one", "1"],
+    ["forward", "remove", "one", "1"], ["nc", "one", "22"],
 ])
 def test_not_running(cli, vm, argv):
     assert cli.refused(*argv, expect=2) == 'VM "one" is not running\n'
@@ -671,6 +674,29 @@ def test_stopped_before_there_is_a_guest(cli, vm, number, ignored):
         finally:
             process.kill()
     assert cli.start("one", "--accel", "tcg").end(signal.SIGTERM)[0] == 0
+
+
+def test_guest_that_does_not_answer(cli, vm):
+    """The fake has no guest at all, as a real one before it is up."""
+    running = cli.start("one", "--accel", "tcg")
+    begin = time.monotonic()
+    said = cli.refused("nc", "one", "22", expect=1)
+    assert 2.5 < time.monotonic() - begin < 20
+    assert said.startswith('VM "one": the guest does not answer on TCP port 22 of ') and said.count("\n") == 1
+    # who waits for it does not hold up the end of the run
+    waiting = subprocess.Popen([cli.program, "nc", "one", "22"], env=cli.environment, text=True,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert running.end(signal.SIGINT)[0] == 0
+    output, said = waiting.communicate(timeout=20)
+    assert (output, waiting.returncode) in (("", 1), ("", 2)) and said.count("\n") == 1
+
+
+def test_control_socket_that_does_not_answer(cli, vm):
+    """The run is under way, and somebody removed the socket."""
+    running = cli.start("one", "--accel", "tcg")
+    (cli.home / "vms/one/control.sock").unlink()
+    assert cli.refused("nc", "one", "22", expect=1) == 'VM "one": the VM\'s control socket does not answer\n'
+    running.end(signal.SIGINT)
 
 
 def test_stop(cli, vm):

@@ -2,13 +2,15 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define FREE_PORT 40000
 
 void fake_vmnet_init(struct vmnet_network *network)
 {
-	*network = (struct vmnet_network){ .references = 1 };
+	*network = (struct vmnet_network){ .references = 1, .guest_fd = -1 };
 }
 
 const char *vmnet_return_name(vmnet_return_t status)
@@ -127,4 +129,45 @@ size_t vmnet_network_get_neighbours(vmnet_network_ref network, struct vmnet_neig
 	for (size_t i = 0; i < 2 && i < capacity; i++)
 		neighbours[i] = all[i];
 	return 2;
+}
+
+static void accept_client(struct vmnet_network *network,
+			  void (*connected)(void *context, vmnet_return_t status, int fd,
+					    const char *error),
+			  void *context)
+{
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+		abort();
+	network->guest_fd = fds[1];
+	connected(context, VMNET_SUCCESS, fds[0], "");
+}
+
+vmnet_return_t vmnet_network_connect(vmnet_network_ref network, const struct sockaddr_in *guest,
+				     void (*connected)(void *context, vmnet_return_t status, int fd,
+						       const char *error),
+				     void *context, struct vmnet_error *error)
+{
+	network->asked = *guest;
+	switch (ntohs(guest->sin_port)) {
+	case 22:
+		accept_client(network, connected, context);
+		return VMNET_SUCCESS;
+	case 23:
+		connected(context, VMNET_FAILURE, -1, "the guest \"refuses\"");
+		return VMNET_SUCCESS;
+	case 24:
+		network->waiting = connected;
+		network->waiting_context = context;
+		return VMNET_SUCCESS;
+	default:
+		snprintf(error->text, sizeof(error->text), "no descriptor is left");
+		return VMNET_FAILURE;
+	}
+}
+
+void fake_vmnet_answer(struct vmnet_network *network)
+{
+	accept_client(network, network->waiting, network->waiting_context);
 }

@@ -1,9 +1,11 @@
 /* Server and client together, over the real socket. */
 #include "control/control_server.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,6 +21,7 @@
 #include <cmocka.h>
 
 #include "base/error.h"
+#include "control/connect_client.h"
 #include "control/control_client.h"
 #include "fake_vmnet.h"
 
@@ -342,6 +345,105 @@ static void test_no_proxy(void **state)
 	json_decref(answer);
 }
 
+/* The descriptor that comes is the guest's other end, and no copy of it is left behind. */
+static void test_connect(void **state)
+{
+	struct fixture *fixture = *state;
+	struct error err = { .text = "" };
+	char text[8];
+
+	for (int i = 0; i < 50; i++) { /* more than connections to the server */
+		int fd;
+		assert_int_equal(connect_client_request(fixture->directory_fd, 22, &fd, &err), 0);
+		assert_int_equal(fixture->network.asked.sin_family, AF_INET);
+		assert_int_equal(ntohl(fixture->network.asked.sin_addr.s_addr), 0x0a010202);
+		assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+		assert_int_equal(send(fd, "ping", 4, MSG_NOSIGNAL), 4);
+		assert_int_equal(recv(fixture->network.guest_fd, text, sizeof(text), 0), 4);
+		assert_int_equal(close(fd), 0);
+		assert_int_equal(recv(fixture->network.guest_fd, text, sizeof(text), 0), 0);
+		close(fixture->network.guest_fd);
+	}
+}
+
+static void test_connect_fails(void **state)
+{
+	static const struct {
+		uint16_t port;
+		const char *said;
+	} rows[] = { { 23, "the guest \"refuses\"" }, { 25, "no descriptor is left" } };
+	struct fixture *fixture = *state;
+
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct error err = { .text = "" };
+		int fd;
+		assert_int_equal(
+			connect_client_request(fixture->directory_fd, rows[i].port, &fd, &err),
+			-EREMOTEIO);
+		assert_string_equal(err.text, rows[i].said);
+	}
+}
+
+static void test_connect_asked_wrongly(void **state)
+{
+	static const struct {
+		const char *method;
+		const char *path;
+		const char *said;
+	} rows[] = {
+		{ "GET", "/v1/connect", "port should be" },
+		{ "GET", "/v1/connect?port=", "port should be" },
+		{ "GET", "/v1/connect?port=0", "port should be" },
+		{ "GET", "/v1/connect?port=65536", "port should be" },
+		{ "GET", "/v1/connect?port=22x", "port should be" },
+		{ "GET", "/v1/connect?port=22", "Upgrade: tartlet-connect" },
+		{ "POST", "/v1/connect?port=22", "method not allowed" },
+	};
+	struct fixture *fixture = *state;
+
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct error err = { .text = "" };
+		json_t *answer;
+		assert_int_equal(ask(fixture, rows[i].method, rows[i].path, NULL, &answer, &err),
+				 -EREMOTEIO);
+		assert_non_null(strstr(err.text, rows[i].said));
+	}
+	assert_int_equal(fixture->network.asked.sin_port, 0);
+}
+
+static void *ask_port_24(void *context)
+{
+	struct fixture *fixture = context;
+	int fd = -1;
+
+	if (connect_client_request(fixture->directory_fd, 24, &fd, NULL) < 0)
+		return NULL;
+	close(fd);
+	return fixture;
+}
+
+/* A guest that has not answered yet keeps neither the server from serving nor from stopping; what it
+ * answers then still arrives. */
+static void test_connect_outlives_the_server(void **state)
+{
+	struct fixture *fixture = *state;
+	pthread_t thread;
+	void *result;
+	json_t *answer;
+
+	assert_int_equal(pthread_create(&thread, NULL, ask_port_24, fixture), 0);
+	while (!__atomic_load_n(&fixture->network.waiting, __ATOMIC_ACQUIRE)) {
+		/* asked and answered in turn by the server's one thread */
+		assert_int_equal(ask(fixture, "GET", "/v1/status", NULL, &answer, NULL), 0);
+		json_decref(answer);
+	}
+	fixture->server = control_server_stop(fixture->server);
+	fake_vmnet_answer(&fixture->network);
+	assert_int_equal(pthread_join(thread, &result), 0);
+	assert_ptr_equal(result, fixture);
+	close(fixture->network.guest_fd);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -357,6 +459,10 @@ int main(void)
 		TEST(test_silent_and_broken_clients),
 		TEST(test_left_over_socket),
 		TEST(test_no_proxy),
+		TEST(test_connect),
+		TEST(test_connect_fails),
+		TEST(test_connect_asked_wrongly),
+		TEST(test_connect_outlives_the_server),
 	};
 
 	alarm(60);

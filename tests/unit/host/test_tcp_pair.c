@@ -4,8 +4,9 @@
 
 #include <dirent.h>
 #include <pthread.h>
-#include <sys/resource.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 static void check_pair(const int fds[2])
@@ -54,6 +55,126 @@ static void test_pair(void **state)
 		check_pair(fds);
 	}
 	assert_int_equal(open_descriptors(), before); /* no listener is left over */
+}
+
+/* Taken by the host room: how its end is closed is how the far end sees it. */
+static void take(struct rig *rig, struct rig_socket *inner, int *ret_outer_fd)
+{
+	struct ip_endpoint peer;
+	struct ip_endpoint own;
+	int fds[2];
+
+	rig_socket_init(inner, rig);
+	assert_int_equal(tcp_pair_new(fds), 0);
+	assert_int_equal(host_call(rig->host, tcp_take, &inner->socket, fds[1], &peer), 0);
+	assert_int_equal(host_real_local_endpoint(fds[0], &own), 0);
+	assert_true(ip_endpoint_equal(&peer, &own));
+	assert_true(fcntl(fds[1], F_GETFL) & O_NONBLOCK);
+	assert_true(rig_wait(inner, EPOLLOUT));
+	*ret_outer_fd = fds[0];
+}
+
+static void test_taken(void **state)
+{
+	struct rig_socket inner;
+	struct rig rig;
+	char byte;
+	int fd;
+
+	(void)state;
+	rig_init(&rig);
+	take(&rig, &inner, &fd);
+	assert_int_equal(rig_send(&inner, "a"), 1);
+	rig_close(&inner);
+	assert_int_equal(recv(fd, &byte, 1, 0), 1);
+	assert_int_equal(recv(fd, &byte, 1, 0), 0);
+	fd_close(fd);
+
+	take(&rig, &inner, &fd);
+	host_call(rig.host, reset, &inner.socket);
+	assert_int_equal(recv(fd, &byte, 1, 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+	fd_close(fd);
+	rig_done(&rig);
+}
+
+/* What is not read yet when it is closed in order still arrives. */
+static void test_slow_reader(void **state)
+{
+	static char bytes[64 << 10];
+	struct rig_socket inner;
+	struct rig rig;
+	size_t sent = 0;
+	size_t got = 0;
+	ssize_t n;
+	int fd;
+
+	(void)state;
+	rig_init(&rig);
+	take(&rig, &inner, &fd);
+	struct iovec iov = { bytes, sizeof(bytes) };
+	while ((n = host_call(rig.host, send, &inner.socket, &iov, 1)) > 0)
+		sent += (size_t)n;
+	assert_int_equal(n, -EAGAIN);
+	assert_int_equal(host_call(rig.host, finish, &inner.socket), 0);
+	rig_close(&inner);
+	while ((n = recv(fd, bytes, sizeof(bytes), 0)) > 0)
+		got += (size_t)n;
+	assert_int_equal(n, 0);
+	assert_int_equal(got, sent);
+	fd_close(fd);
+	rig_done(&rig);
+}
+
+/* Killed: the far end must not take it for an end. */
+static void test_killed(void **state)
+{
+	int fds[2];
+	char byte;
+	int status;
+
+	(void)state;
+	assert_int_equal(tcp_pair_new(fds), 0);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct rig_socket inner;
+		struct ip_endpoint peer;
+		struct rig rig;
+		rig_init(&rig);
+		rig_socket_init(&inner, &rig);
+		fd_close(fds[0]);
+		CHECK(host_call(rig.host, tcp_take, &inner.socket, fds[1], &peer) == 0);
+		CHECK(rig_send(&inner, "a") == 1);
+		unlink(rig.resolv_conf);
+		unlink(rig.hosts);
+		rmdir(rig.directory);
+		(void)raise(SIGKILL);
+	}
+	fd_close(fds[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(recv(fds[0], &byte, 1, 0), 1);
+	assert_int_equal(recv(fds[0], &byte, 1, 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+	fd_close(fds[0]);
+}
+
+/* Not a connection: refused, and not left open. */
+static void test_not_taken(void **state)
+{
+	struct rig_socket inner;
+	struct ip_endpoint peer;
+	struct rig rig;
+
+	(void)state;
+	rig_init(&rig);
+	rig_socket_init(&inner, &rig);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(host_call(rig.host, tcp_take, &inner.socket, fd, &peer), -ENOTCONN);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	assert_int_equal(inner.socket.fd, -1);
+	rig_done(&rig);
 }
 
 /* Somebody who connects to whatever listens on loopback in a range of two ports. */
@@ -147,6 +268,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pair),
+		cmocka_unit_test(test_taken),
+		cmocka_unit_test(test_slow_reader),
+		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_not_taken),
 		cmocka_unit_test(test_intruders),
 		cmocka_unit_test(test_without_descriptors),
 	};

@@ -398,6 +398,26 @@ static void own_connection_accepted(void **state)
 	assert_int_equal(asked.calls, 1);
 }
 
+/* However the network ends, that is no end of what the guest says. */
+static void own_connection_is_cut_off(void **state)
+{
+	struct tcp_header answer = { .sequence = 900, .flags = TCP_SYN | TCP_ACK, .window = 8000 };
+	struct seen_segment *seen;
+	struct asked asked;
+
+	(void)state;
+	assert_int_equal(connect_guest(&asked, 5000), 0);
+	seen = expect_segment(TCP_SYN);
+	fixture->remote = seen->from;
+	answer.acknowledgement = seen->header.sequence + 1;
+	guest_push(&answer, NULL, 0, false);
+	assert_int_equal(asked.calls, 1);
+	nat_drain(fixture->nat);
+	fixture->nat = nat_free(fixture->nat);
+	assert_true(last_socket()->reset);
+	assert_int_equal(asked.calls, 1);
+}
+
 static void own_connection_refused(void **state)
 {
 	struct seen_segment *seen;
@@ -525,13 +545,13 @@ int main(void)
 		TEST_KEPT(first_numbers_are_not_guessed),
 		TEST_KEPT(client_resets_early),
 		TEST_BOTH(own_connection_accepted),
+		TEST_KEPT(own_connection_is_cut_off),
 		TEST_KEPT(own_connection_refused),
 		TEST_KEPT(own_connection_half_way),
 		TEST_KEPT(own_connection_unanswered),
 		TEST_KEPT(own_connection_when_the_network_ends),
 		TEST_KEPT(own_connection_without_a_socket),
-		cmocka_unit_test_setup_teardown(own_connection_without_a_flow, few_flows,
-						teardown),
+		cmocka_unit_test_setup_teardown(own_connection_without_a_flow, few_flows, teardown),
 	};
 
 	return cmocka_run_group_tests_name("tcp_open", tests, NULL, NULL);

@@ -108,14 +108,12 @@ static struct tcp_header await_segment(struct guest *guest, struct ip_endpoint *
 static void send_segment(struct guest *guest, const struct ip_endpoint *to,
 			 struct tcp_header header, const char *text)
 {
-	const struct packet_link link = { .source = guest->mac,
-					  .destination = guest->gateway_mac };
+	const struct packet_link link = { .source = guest->mac, .destination = guest->gateway_mac };
 	const struct ip_endpoint from = { guest->addr, PORT };
 	struct iovec part = { .iov_base = (char *)(uintptr_t)text, .iov_len = strlen(text) };
 	struct frame frame;
 
-	assert_true(
-		packet_build_tcp(&frame, &link, &from, to, &header, &part, *text ? 1 : 0, 0));
+	assert_true(packet_build_tcp(&frame, &link, &from, to, &header, &part, *text ? 1 : 0, 0));
 	guest_send(guest, &frame);
 }
 
@@ -295,12 +293,8 @@ static void test_bad_addresses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_accepted),
-		TEST(test_reset_is_no_end),
-		TEST(test_refused),
-		TEST(test_no_answer),
-		TEST(test_network_ends_meanwhile),
-		TEST(test_bad_addresses),
+		TEST(test_accepted),  TEST(test_reset_is_no_end),	 TEST(test_refused),
+		TEST(test_no_answer), TEST(test_network_ends_meanwhile), TEST(test_bad_addresses),
 	};
 
 	alarm(60);
