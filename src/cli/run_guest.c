@@ -362,6 +362,7 @@ static int start_qemu(struct run_guest *guest, int net_fd, int qmp_fd, struct er
 		.net_fd = net_fd,
 		.net_path = NET_SOCKET_NAME,
 		.qmp_fd = qmp_fd,
+		.agent_path = VM_AGENT_SOCKET_NAME,
 	};
 	const int inherited[] = { qmp_fd, net_fd };
 	struct qemu_args args;
@@ -475,6 +476,9 @@ static void end_qemu(struct run_guest *guest)
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
+	/* Killed, QEMU left it there. Without a launch the run under way is another's. */
+	if (guest->launch.directory)
+		(void)unlinkat(guest->launch.directory->fd, VM_AGENT_SOCKET_NAME, 0);
 	/* QEMU had the terminal in raw mode; killed, it could not set it back. */
 	if (guest->terminal_saved)
 		(void)tcsetattr(0, TCSANOW, &guest->terminal);

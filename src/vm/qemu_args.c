@@ -150,10 +150,23 @@ static void add_network(struct builder *builder, const struct qemu_launch *launc
 		add(builder, "virtio-net-pci,netdev=net0,mac=%s,romfile=", mac);
 }
 
+/* The name is the one by which qemu-guest-agent knows its port. */
+static void add_agent(struct builder *builder, const char *path)
+{
+	add(builder, "-chardev");
+	add(builder, "socket,id=agent0,path=%s,server=on,wait=off", path);
+	add(builder, "-device");
+	add(builder, "virtio-serial-pci");
+	add(builder, "-device");
+	add(builder, "virtserialport,chardev=agent0,name=org.qemu.guest_agent.0");
+}
+
 static void add_devices(struct builder *builder, const struct qemu_launch *launch)
 {
 	add(builder, "-device");
 	add(builder, "virtio-rng-pci");
+	add(builder, "-device");
+	add(builder, "virtio-balloon-pci");
 	add(builder, "-chardev");
 	add(builder, "socket,id=qmp0,fd=%d", launch->qmp_fd);
 	add(builder, "-mon");
@@ -178,6 +191,7 @@ int qemu_args_build(const struct qemu_launch *launch, struct qemu_args *ret_args
 	add_boot(&builder, launch->config);
 	add_disks(&builder, launch->config);
 	add_network(&builder, launch);
+	add_agent(&builder, launch->agent_path);
 	add_devices(&builder, launch);
 	if (builder.failed) {
 		qemu_args_done(&builder.args);

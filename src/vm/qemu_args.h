@@ -22,6 +22,8 @@ struct qemu_launch {
 	int net_fd;	      /* stream: a connected socket */
 	const char *net_path; /* vhost-user: a listening socket, a path without a comma */
 	int qmp_fd;	      /* a connected stream socket */
+	/* Where QEMU listens for who talks to the agent in the guest: a path without a comma. */
+	const char *agent_path;
 };
 
 struct qemu_args {

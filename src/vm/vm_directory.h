@@ -5,6 +5,7 @@
  *     config.json   the VM's settings (vm_config.h); its lock is the VM's lock (vm_lock.h)
  *     kernel initrd disk.img    copies, so that the VM does not depend on files elsewhere
  *     run.json control.sock qemu.log    of the run under way (run_state.h)
+ *     agent.sock    of the run under way: whoever connects talks to the agent in the guest
  *
  * A directory without a config.json is not a VM, and is not seen.
  */
@@ -17,6 +18,10 @@
 
 struct error;
 struct vm_home;
+
+/* QEMU listens there. To connect, go by the directory's descriptor ("/proc/self/fd/N/agent.sock"): a home
+ * of any depth fits into the 108 bytes of a unix address that way. */
+#define VM_AGENT_SOCKET_NAME "agent.sock"
 
 struct vm_directory {
 	char name[VM_NAME_MOST + 1];

@@ -43,6 +43,11 @@ static void check(const struct qemu_launch *launch, const char *const *expected)
 		"on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",         \
 		"-machine", "q35"
 
+#define AGENT                                                                                      \
+	"-chardev", "socket,id=agent0,path=agent.sock,server=on,wait=off", "-device",              \
+		"virtio-serial-pci", "-device",                                                    \
+		"virtserialport,chardev=agent0,name=org.qemu.guest_agent.0"
+
 static void test_tcg(void **state)
 {
 	static const char *const expected[] = {
@@ -70,8 +75,11 @@ static void test_tcg(void **state)
 		"stream,id=net0,server=off,addr.type=fd,addr.str=11",
 		"-device",
 		"virtio-net-pci,netdev=net0,mac=02:00:00:aa:bb:01,romfile=",
+		AGENT,
 		"-device",
 		"virtio-rng-pci",
+		"-device",
+		"virtio-balloon-pci",
 		"-chardev",
 		"socket,id=qmp0,fd=12",
 		"-mon",
@@ -86,6 +94,7 @@ static void test_tcg(void **state)
 		.net.attach = NET_ATTACH_STREAM,
 		.net_fd = 11,
 		.qmp_fd = 12,
+		.agent_path = "agent.sock",
 	};
 
 	(void)state;
@@ -123,8 +132,11 @@ static void test_kvm_with_disks_and_console(void **state)
 		"stream,id=net0,server=off,addr.type=fd,addr.str=3",
 		"-device",
 		"virtio-net-pci,netdev=net0,mac=02:00:00:aa:bb:01,romfile=",
+		AGENT,
 		"-device",
 		"virtio-rng-pci",
+		"-device",
+		"virtio-balloon-pci",
 		"-chardev",
 		"socket,id=qmp0,fd=4",
 		"-mon",
@@ -144,6 +156,7 @@ static void test_kvm_with_disks_and_console(void **state)
 		.net.attach = NET_ATTACH_STREAM,
 		.net_fd = 3,
 		.qmp_fd = 4,
+		.agent_path = "agent.sock",
 	};
 
 	(void)state;
@@ -177,6 +190,7 @@ static void test_vhost_user(void **state)
 		.net_fd = -1,
 		.net_path = "net.sock",
 		.qmp_fd = 4,
+		.agent_path = "agent.sock",
 	};
 	struct qemu_args args;
 
@@ -212,6 +226,7 @@ static void test_label_with_commas(void **state)
 		.label = "a,process=x b\xc3\xa4",
 		.accel = ACCEL_TCG,
 		.net.attach = NET_ATTACH_STREAM,
+		.agent_path = "agent.sock",
 	};
 	struct qemu_args args;
 
@@ -233,6 +248,7 @@ static void test_the_most_of_all_fits(void **state)
 		.serial = true,
 		.net.attach = NET_ATTACH_VHOST_USER,
 		.net_path = "net.sock",
+		.agent_path = "agent.sock",
 	};
 	static char disk[] = "d";
 	struct qemu_args args;
