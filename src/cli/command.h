@@ -33,6 +33,7 @@ int command_list(int argc, char **argv);
 int command_nc(int argc, char **argv);
 int command_netns(int argc, char **argv);
 int command_run(int argc, char **argv);
+int command_ssh(int argc, char **argv);
 int command_stop(int argc, char **argv);
 
 /* Prints the sentence on standard error and returns the code. */

@@ -20,6 +20,7 @@ static const struct command commands[] = {
 	{ "stop", "stop a running VM", command_stop },
 	{ "delete", "delete VMs", command_delete },
 	{ "nc", "connect standard input and output to a port of a running VM", command_nc },
+	{ "ssh", "log in to a running VM, or run a command in it, by ssh", command_ssh },
 	{ "netns", "run a command, or connect a network namespace, as a guest", command_netns },
 	{ "forward", "add, remove or list port forwards of a running VM", command_forward },
 };

@@ -23,7 +23,7 @@ import pytest
 from lab.tartlet import FACT, FORWARD, children, wait_gone
 
 FAKE_QEMU = pathlib.Path(__file__).resolve().parent / "lab" / "fake_qemu.py"
-COMMANDS = ["create", "run", "ip", "list", "get", "stop", "delete", "forward", "netns", "nc"]
+COMMANDS = ["create", "run", "ip", "list", "get", "stop", "delete", "forward", "netns", "nc", "ssh"]
 VERSION = re.compile(r"^tartlet \d+\.\d+\.\d+\n$")
 
 
@@ -172,6 +172,8 @@ def test_help_of_a_command(cli, command):
     ["forward", "add", "x", ""], ["forward", "add", "x", "1"], ["forward", "remove", "x", "0:1"],
     ["nc"], ["nc", "x"], ["nc", "x", "0"], ["nc", "x", "65536"], ["nc", "x", "ssh"], ["nc", "x", "22", "23"],
     ["nc", "x", "22", "--nonsense"], ["nc", "x", "-1"],
+    ["ssh"], ["ssh", "-l"], ["ssh", "-l", "", "x"], ["ssh", "-p", "0", "x"], ["ssh", "-p", "x", "x"],
+    ["ssh", "--nonsense", "x"],
     ["netns"], ["netns", "--mtu", "575", "true"], ["netns", "--mtu", "65521", "true"],
     ["netns", "--ifname", "0123456789abcdef", "true"], ["netns", "--netns", "1", "true"],
     ["netns", "--nonsense", "true"], ["netns", "--net-vmnet", "true"],
@@ -183,7 +185,7 @@ def test_usage_errors(cli, argv):
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".x", "a/b", "/etc", "a\nb", "\x1b[2J", "\udcff", "x" * 256])
-@pytest.mark.parametrize("command", [["run"], ["create"], ["delete"], ["get"], ["forward", "list"], ["nc"]])
+@pytest.mark.parametrize("command", [["run"], ["create"], ["delete"], ["get"], ["forward", "list"], ["nc"], ["ssh"]])
 def test_bad_names(cli, command, name):
     said = cli.refused(*command, name)
     assert "VM name" in said and "\x1b" not in said
@@ -418,7 +420,7 @@ def test_get(cli, vm):
 @pytest.mark.parametrize("argv, code", [
     (["run", "none"], 1), (["ip", "none"], 2), (["get", "none"], 2), (["stop", "none"], 2),
     (["delete", "none"], 2), (["forward", "list", "none"], 2), (["forward", "add", "none", "0:1"], 2),
-    (["nc", "none", "22"], 2),
+    (["nc", "none", "22"], 2), (["ssh", "none"], 2),
 ])
 def test_missing_vm(cli, argv, code):
     assert cli.refused(*argv, expect=code) == 'the specified VM "none" does not exist\n'
@@ -427,6 +429,7 @@ def test_missing_vm(cli, argv, code):
 @pytest.mark.parametrize("argv", [
     ["stop", "one"], ["forward", "list", "one"], ["forward", "add", "one", "0:1"],
     ["forward", "remove", "one", "1"], ["nc", "one", "22"],
+    ["ssh", "one", "true"],
 ])
 def test_not_running(cli, vm, argv):
     assert cli.refused(*argv, expect=2) == 'VM "one" is not running\n'
