@@ -110,8 +110,8 @@ vmnet_network_configuration_set_mtu(vmnet_network_configuration_ref config, uint
 /*
  * Addition: how long, in microseconds, the network's thread looks for the next event before it goes to sleep,
  * 0..1000; 0 = never. It looks only where its last waits were that short and little is carried, and gives
- * the processor to whoever wants it; an idle network sleeps. Default 50, and 0 where the process may use one
- * processor only. VMNET_INVALID_ARGUMENT outside that.
+ * the processor to whoever wants it; an idle network sleeps. Default 50. Where the process may
+ * use one processor only, it never looks. VMNET_INVALID_ARGUMENT outside that.
  */
 VMNET_EXPORT vmnet_return_t vmnet_network_configuration_set_busy_poll(
 	vmnet_network_configuration_ref config, uint32_t microseconds);

@@ -435,7 +435,8 @@ static struct control_server *server_new(const struct control_server_options *op
 int control_server_start(const struct control_server_options *options,
 			 struct control_server **ret_server, struct error *err)
 {
-	int r = microhttpd_library_get(&microhttpd, err);
+	/* Once: the thread of an earlier server reads it. */
+	int r = microhttpd ? 0 : microhttpd_library_get(&microhttpd, err);
 	if (r < 0)
 		return r;
 	struct control_server *server = server_new(options);

@@ -5,9 +5,10 @@
 #define CONFIDENCE_MOST	  16
 #define CONFIDENCE_ENOUGH 4
 
-/* Less than this lately is questions and answers; a super-frame is more. */
+/* Less than this lately is questions and answers; a super-frame is more. In the long run that is 2 KiB a
+ * wait: each forgets an eighth. */
 #define BULK_BYTES (16U << 10)
-/* A turn forgets an eighth: the acknowledgements between two super-frames belong to the bulk. */
+/* Not at once: the acknowledgements between two super-frames belong to the bulk. */
 #define FADE_SHIFT 3
 
 void busy_poll_init(struct busy_poll *poll, uint64_t limit_ns)

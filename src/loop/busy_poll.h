@@ -16,18 +16,23 @@
 struct busy_poll {
 	uint64_t limit_ns; /* how long to look; 0 = never */
 	unsigned confidence;
-	size_t recent_bytes; /* carried lately, fading out by the turn */
+	size_t recent_bytes; /* carried lately, fading out by the wait */
 };
 
 void busy_poll_init(struct busy_poll *poll, uint64_t limit_ns);
 
-/* So many bytes were carried in this turn. */
+/* More than this is not remembered: bulk is over a dozen waits after its last frame, however much it was. */
+#define BUSY_POLL_BYTES_MOST ((size_t)64 << 10)
+
+/* So many bytes were carried. */
 static inline void busy_poll_note(struct busy_poll *poll, size_t bytes)
 {
 	poll->recent_bytes += bytes;
+	if (poll->recent_bytes > BUSY_POLL_BYTES_MOST)
+		poll->recent_bytes = BUSY_POLL_BYTES_MOST;
 }
 
-/* Once a turn, before its wait. */
+/* Once before each wait. */
 bool busy_poll_pays(struct busy_poll *poll);
 
 /* After the wait: how long it took until something happened, and whether it began by looking. */

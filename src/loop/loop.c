@@ -328,25 +328,32 @@ static int wait_ms(struct loop *loop, int timeout_ms)
 	return timeout_ms < 0 || timer_ms < timeout_ms ? timer_ms : timeout_ms;
 }
 
+/* How many, or negative errno. */
 static int loop_events(struct loop *loop, int timeout_ms)
 {
-	return epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_BATCH, timeout_ms);
+	int count = epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_BATCH, timeout_ms);
+
+	return count < 0 ? -errno : count;
 }
 
-/* Looks until something happens or the time is over. Between two looks, the processor is somebody
- * else's who wants it. */
+/* Looks until something happens, a timer is due, or the time is over. Between two looks, the processor
+ * is somebody else's who wants it. */
 static int look_busily(struct loop *loop, uint64_t since_ns)
 {
+	uint64_t end_ns = since_ns + loop->busy_poll.limit_ns;
+	uint64_t next_ns = timers_next(&loop->timers);
 	int count = loop_events(loop, 0);
 
-	while (count == 0 && clock_now(loop->clock) - since_ns < loop->busy_poll.limit_ns) {
+	if (next_ns < end_ns)
+		end_ns = next_ns;
+	while (count == 0 && clock_now(loop->clock) < end_ns) {
 		(void)sched_yield(); /* cannot fail on Linux */
 		count = loop_events(loop, 0);
 	}
 	return count;
 }
 
-/* What epoll_wait() answers; loop->now_ns is the time after it. */
+/* What loop_events() answers; loop->now_ns is the time after it. */
 static int loop_wait(struct loop *loop, int timeout_ms)
 {
 	int wait = wait_ms(loop, timeout_ms);
@@ -363,8 +370,8 @@ static int loop_wait(struct loop *loop, int timeout_ms)
 	looks = busy_poll_pays(&loop->busy_poll);
 	if (looks)
 		count = look_busily(loop, start_ns);
-	if (count == 0)
-		count = loop_events(loop, wait);
+	if (count == 0) /* a timer is nearer than it was before the look */
+		count = loop_events(loop, looks ? wait_ms(loop, timeout_ms) : wait);
 	loop->now_ns = clock_now(loop->clock);
 	busy_poll_learn(&loop->busy_poll, loop->now_ns - start_ns, looks);
 	return count;
@@ -374,8 +381,8 @@ int loop_run_once(struct loop *loop, int timeout_ms)
 {
 	int count = loop_wait(loop, timeout_ms);
 
-	if (count < 0 && errno != EINTR)
-		return -errno;
+	if (count < 0 && count != -EINTR)
+		return count;
 	atomic_store_explicit(&loop->thread, pthread_self(), memory_order_relaxed);
 	loop->turn++;
 	run_ready(loop, count);

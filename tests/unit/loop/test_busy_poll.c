@@ -106,6 +106,22 @@ static void test_not_beside_bulk(void **state)
 	assert_true(busy_poll_pays(&poll));
 }
 
+/* Much bulk is forgotten as soon as little. */
+static void test_much_bulk_is_forgotten(void **state)
+{
+	struct busy_poll poll;
+	unsigned waits = 0;
+
+	(void)state;
+	busy_poll_init(&poll, LIMIT_NS);
+	learn(&poll, 16, SHORT_NS, true);
+	for (unsigned i = 0; i < 100000; i++)
+		busy_poll_note(&poll, 65226);
+	while (!busy_poll_pays(&poll))
+		waits++;
+	assert_in_range(waits, 8, 16);
+}
+
 /* Many small ones add up. */
 static void test_many_small_frames_are_bulk(void **state)
 {
@@ -128,6 +144,7 @@ int main(void)
 		cmocka_unit_test(test_every_other_wait_is_long),
 		cmocka_unit_test(test_not_beside_bulk),
 		cmocka_unit_test(test_many_small_frames_are_bulk),
+		cmocka_unit_test(test_much_bulk_is_forgotten),
 	};
 
 	return cmocka_run_group_tests_name("busy_poll", tests, NULL, NULL);

@@ -465,18 +465,22 @@ static void test_timeout(void **state)
 	loop_free(loop);
 }
 
-/* All descriptors of a loop are close-on-exec: those that are there while it lives. */
 /* Ten microseconds pass at each look at it. */
 struct ticking_clock {
 	struct clock clock;
 	uint64_t *reads;
+	uint64_t *event_at; /* at this read something happens at event_fd */
+	int event_fd;
 };
 
 static uint64_t ticking_now(const struct clock *clock)
 {
-	uint64_t *reads = ((const struct ticking_clock *)(const void *)clock)->reads;
+	const struct ticking_clock *ticking = (const struct ticking_clock *)(const void *)clock;
+	uint64_t one = 1;
 
-	return ++*reads * 10 * NS_PER_US;
+	if (++*ticking->reads == *ticking->event_at)
+		assert_int_equal(write(ticking->event_fd, &one, sizeof(one)), sizeof(one));
+	return *ticking->reads * 10 * NS_PER_US;
 }
 
 /* Returns how often the clock was read in a turn in which nothing happens: more than twice where the
@@ -492,7 +496,8 @@ static uint64_t reads_of_empty_turn(struct loop *loop, const struct ticking_cloc
 static void test_busy_poll(void **state)
 {
 	uint64_t reads = 0;
-	const struct ticking_clock clock = { { ticking_now }, &reads };
+	uint64_t event_at = 0;
+	const struct ticking_clock clock = { { ticking_now }, &reads, &event_at, -1 };
 	struct loop *loop = new_loop(&clock.clock);
 	struct probe probe;
 	uint64_t value;
@@ -518,6 +523,60 @@ static void test_busy_poll(void **state)
 	assert_null(loop_free(loop));
 }
 
+/* Four short waits, and nothing to read any more. */
+static void make_confident(struct loop *loop, int fd)
+{
+	uint64_t value = 1;
+
+	loop_set_busy_poll(loop, 50 * NS_PER_US);
+	assert_int_equal(write(fd, &value, sizeof(value)), sizeof(value));
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(loop_run_once(loop, -1), 0);
+	assert_int_equal(read(fd, &value, sizeof(value)), sizeof(value));
+}
+
+static void count_expired(struct timer *timer, uint64_t now_ns)
+{
+	(void)timer;
+	(void)now_ns;
+}
+
+/* What happens during a look is found by it: an event, and a timer. The loop would sleep for ever
+ * otherwise. */
+static void test_found_by_looking(void **state)
+{
+	uint64_t reads = 0;
+	uint64_t event_at = 0;
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	const struct ticking_clock clock = { { ticking_now }, &reads, &event_at, fd };
+	struct loop *loop = new_loop(&clock.clock);
+	struct probe probe = { .loop = loop, .fd = fd };
+	struct timer timer;
+	uint64_t before;
+
+	(void)state;
+	loop_watch_init(&probe.watch, count_ready);
+	assert_int_equal(loop_watch_add(loop, &probe.watch, fd, EPOLLIN), 0);
+	make_confident(loop, fd);
+	before = reads;
+	probe.ran = 0;
+	event_at = reads + 4;
+	assert_int_equal(loop_run_once(loop, -1), 0);
+	assert_int_equal(probe.ran, 1);
+	assert_in_range(reads - before, 4, 5);
+
+	make_confident(loop, fd);
+	timer_init(&timer, count_expired);
+	timer_set(loop_timers(loop), &timer, (reads + 4) * 10 * NS_PER_US);
+	before = reads;
+	assert_int_equal(loop_run_once(loop, -1), 0);
+	assert_false(timer_is_set(&timer));
+	assert_in_range(reads - before, 4, 7);
+	probe_close(&probe);
+	assert_null(loop_free(loop));
+}
+
+/* All descriptors of a loop are close-on-exec: those that are there while it lives. */
 static void test_descriptors(void **state)
 {
 	int count[2] = { 0, 0 };
@@ -560,6 +619,7 @@ int main(void)
 		cmocka_unit_test(test_run_waits_for_timer),
 		cmocka_unit_test(test_timeout),
 		cmocka_unit_test(test_busy_poll),
+		cmocka_unit_test(test_found_by_looking),
 		cmocka_unit_test(test_descriptors),
 	};
 
