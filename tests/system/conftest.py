@@ -28,6 +28,11 @@ from lab import servers, topology  # noqa: E402
 from lab.tartlet import EXPOSE, Person, Tartlet  # noqa: E402
 
 
+# Started by nohup, or in the background of a script, the tests would pass on what is ignored there.
+for _ignored in (signal.SIGHUP, signal.SIGQUIT):
+    signal.signal(_ignored, signal.SIG_DFL)
+
+
 def pytest_addoption(parser):
     parser.addoption("--build-dir", default=str(ROOT / "build/gcc"),
                      help="meson build directory that holds src/cli/tartlet")
