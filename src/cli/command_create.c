@@ -8,21 +8,27 @@
 #include "base/fd.h"
 #include "cli/command.h"
 #include "cli/named_vm.h"
+#include "cli/progress.h"
+#include "vm/disk_make.h"
 #include "vm/files.h"
+#include "vm/firmware.h"
 #include "vm/vm_config.h"
 
 #define CPU_DEFAULT	2
 #define MEMORY_DEFAULT	1024 /* MiB */
 #define CMDLINE_DEFAULT "console=ttyS0"
 #define DISK_GB_MOST	65536
+#define DISK_GB_DEFAULT 50		     /* as in Tart; sparse */
 #define GB		UINT64_C(1000000000) /* as in Tart; whole sectors of 512 bytes */
 
 struct create_options {
 	const char *name;
 	const char *kernel;
 	const char *initrd;
-	const char *cmdline;
+	const char *cmdline; /* NULL = not given */
 	const char *disk;
+	bool backing;
+	bool linux_empty;
 	unsigned long disk_gb; /* 0 = not given */
 	unsigned cpu_count;
 	unsigned long memory_mb;
@@ -33,6 +39,9 @@ enum {
 	KEY_INITRD,
 	KEY_CMDLINE,
 	KEY_DISK,
+	KEY_FROM_DISK,
+	KEY_BACKING,
+	KEY_LINUX,
 	KEY_DISK_SIZE,
 	KEY_CPU,
 	KEY_MEMORY,
@@ -45,11 +54,20 @@ static const struct argp_option options_table[] = {
 	  .key = KEY_CMDLINE,
 	  .arg = "TEXT",
 	  .doc = "kernel command line (default: console=ttyS0)" },
-	{ .name = "disk", .key = KEY_DISK, .arg = "FILE", .doc = "raw disk image (copied)" },
+	{ .name = "from-disk",
+	  .key = KEY_FROM_DISK,
+	  .arg = "IMAGE",
+	  .doc = "disk image, raw or qcow2 (copied); without --kernel it is booted by UEFI" },
+	{ .name = "disk", .key = KEY_DISK, .arg = "IMAGE", .doc = "the same as --from-disk" },
+	{ .name = "backing",
+	  .key = KEY_BACKING,
+	  .doc = "do not copy the image: keep what the VM writes in a layer over it" },
+	{ .name = "linux", .key = KEY_LINUX, .doc = "an empty disk, booted by UEFI" },
 	{ .name = "disk-size",
 	  .key = KEY_DISK_SIZE,
 	  .arg = "GB",
-	  .doc = "size of the disk in units of 10^9 bytes: an empty one, or FILE grown to it" },
+	  .doc = "size of the disk in units of 10^9 bytes: an empty one (default with --linux: 50), or "
+		 "IMAGE grown to it" },
 	{ .name = "cpu", .key = KEY_CPU, .arg = "N", .doc = "virtual CPUs (default: 2)" },
 	{ .name = "memory",
 	  .key = KEY_MEMORY,
@@ -58,12 +76,24 @@ static const struct argp_option options_table[] = {
 	{ 0 },
 };
 
-static void check_complete(struct argp_state *state, const struct create_options *options)
+static void check_complete(struct argp_state *state, struct create_options *options)
 {
-	if (!options->kernel)
-		argp_error(state, "--kernel FILE is missing");
-	if (!options->initrd)
+	if (!options->kernel && !options->initrd && !options->disk && !options->linux_empty)
+		argp_error(state, "please specify --from-disk IMAGE, --linux, or --kernel FILE and "
+				  "--initrd FILE");
+	if (options->linux_empty && (options->kernel || options->initrd || options->disk))
+		argp_error(state, "--linux makes an empty disk: --kernel, --initrd, --disk and "
+				  "--from-disk do not go with it");
+	if (options->kernel && !options->initrd)
 		argp_error(state, "--initrd FILE is missing");
+	if (options->initrd && !options->kernel)
+		argp_error(state, "--kernel FILE is missing");
+	if (options->cmdline && !options->kernel)
+		argp_error(state, "--cmdline is for the kernel of --kernel");
+	if (options->backing && !options->disk)
+		argp_error(state, "--backing is for the image of --from-disk");
+	if (options->linux_empty && options->disk_gb == 0)
+		options->disk_gb = DISK_GB_DEFAULT;
 }
 
 static const char *parse_path(struct argp_state *state, const char *option, const char *argument)
@@ -92,6 +122,15 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_DISK:
 		options->disk = parse_path(state, "--disk", argument);
+		return 0;
+	case KEY_FROM_DISK:
+		options->disk = parse_path(state, "--from-disk", argument);
+		return 0;
+	case KEY_BACKING:
+		options->backing = true;
+		return 0;
+	case KEY_LINUX:
+		options->linux_empty = true;
 		return 0;
 	case KEY_DISK_SIZE:
 		options->disk_gb =
@@ -140,54 +179,39 @@ static int copy_into(int directory_fd, const char *name, const char *path, struc
 		return from_fd;
 	autoclose int to_fd =
 		openat(directory_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	int r = to_fd < 0 ? -errno : files_copy(from_fd, to_fd);
+	int r = to_fd < 0 ? -errno : files_copy(from_fd, to_fd, NULL);
 	if (r < 0)
 		error_set(err, "cannot copy %s: %s", path, strerror(-r));
 	return r;
 }
 
-/* A raw image has no mark of its own; one of QEMU's other formats has. */
-static int check_raw(const char *path, struct error *err)
+static int make_disk(int directory_fd, const struct create_options *options,
+		     struct vm_config *config, struct error *err)
 {
-	static const char qcow_magic[] = { 'Q', 'F', 'I', (char)0xfb };
-	char start[sizeof(qcow_magic)];
-	autoclose int fd = open_source(path, err);
-	if (fd < 0)
-		return fd;
-	if (pread(fd, start, sizeof(start), 0) == (ssize_t)sizeof(start) &&
-	    memcmp(start, qcow_magic, sizeof(start)) == 0) {
-		error_set(err, "%s is a qcow2 image: convert it with qemu-img convert -O raw",
-			  path);
-		return -EINVAL;
-	}
-	return 0;
+	struct vm_config_disk *disk = &config->disks[0];
+	struct progress progress;
+	struct disk_plan plan = {
+		.image = options->disk,
+		.backing = options->backing,
+		.must_boot = config->boot == VM_BOOT_UEFI,
+		.size = options->disk_gb * GB,
+		.progress = &progress.files,
+	};
+
+	progress_init(&progress, "copying the disk");
+	int r = disk_make(directory_fd, disk->file, &plan, &disk->format, err);
+	progress_done(&progress);
+	return r;
 }
 
-static int make_disk(int directory_fd, const struct create_options *options, struct error *err)
+static int make_boot(int directory_fd, const struct create_options *options,
+		     const struct vm_config *config, struct error *err)
 {
-	struct stat status = {};
-	uint64_t size = options->disk_gb * GB;
-
-	if (options->disk) {
-		int r = check_raw(options->disk, err);
-		if (r == 0)
-			r = copy_into(directory_fd, "disk.img", options->disk, err);
-		if (r < 0 || size == 0)
-			return r;
-	}
-	autoclose int fd = openat(directory_fd, "disk.img", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	int r = fd < 0 || fstat(fd, &status) < 0 ? -errno : 0;
-	if (r == 0 && (uint64_t)status.st_size > size) {
-		error_set(err,
-			  "new disk size of %llu bytes should be larger than the current disk "
-			  "size of %llu bytes",
-			  (unsigned long long)size, (unsigned long long)status.st_size);
-		return -EINVAL;
-	}
-	if (r == 0 && ftruncate(fd, (off_t)size) < 0)
-		r = -errno;
-	if (r < 0)
-		error_set(err, "cannot make the disk: %s", strerror(-r));
+	if (config->boot == VM_BOOT_UEFI)
+		return firmware_make_variables(directory_fd, err);
+	int r = copy_into(directory_fd, config->kernel, options->kernel, err);
+	if (r == 0)
+		r = copy_into(directory_fd, config->initrd, options->initrd, err);
 	return r;
 }
 
@@ -197,7 +221,7 @@ static int fill(int directory_fd, const struct create_options *options, struct e
 	char initrd[] = "initrd";
 	char disk[] = "disk.img";
 	bool has_disk = options->disk || options->disk_gb > 0;
-	autofree char *cmdline = strdup(options->cmdline);
+	autofree char *cmdline = strdup(options->cmdline ? options->cmdline : CMDLINE_DEFAULT);
 	if (!cmdline) {
 		error_set(err, "out of memory");
 		return -ENOMEM;
@@ -206,17 +230,16 @@ static int fill(int directory_fd, const struct create_options *options, struct e
 		.cpu_count = options->cpu_count,
 		.memory_size = (uint64_t)options->memory_mb << 20,
 		.mac = vm_config_random_mac(),
+		.boot = options->kernel ? VM_BOOT_KERNEL : VM_BOOT_UEFI,
 		.kernel = kernel,
 		.initrd = initrd,
-		.disks = { disk },
-		.disk_count = has_disk ? 1 : 0,
 		.cmdline = cmdline,
+		.disks = { { .file = disk } },
+		.disk_count = has_disk ? 1 : 0,
 	};
-	int r = copy_into(directory_fd, kernel, options->kernel, err);
-	if (r == 0)
-		r = copy_into(directory_fd, initrd, options->initrd, err);
+	int r = make_boot(directory_fd, options, &config, err);
 	if (r == 0 && has_disk)
-		r = make_disk(directory_fd, options, err);
+		r = make_disk(directory_fd, options, &config, err);
 	if (r == 0)
 		r = vm_config_save(directory_fd, &config, err);
 	return r;
@@ -250,13 +273,15 @@ int command_create(int argc, char **argv)
 		.args_doc = "NAME",
 		.doc = "Makes the VM NAME. Kernel, initrd and disk are copied into it.\v"
 		       "Examples:\n"
+		       "  tartlet create debian --from-disk debian-12-generic-amd64.qcow2\n"
+		       "  tartlet create ci-4 --from-disk base.qcow2 --backing --disk-size 20\n"
+		       "  tartlet create empty --linux --disk-size 20\n"
 		       "  tartlet create debian --kernel vmlinuz --initrd initrd.img\n"
 		       "  tartlet create ci-3 --kernel vmlinuz --initrd initrd.img \\\n"
 		       "    --disk root.img --disk-size 20 --cpu 4 --memory 4096 \\\n"
 		       "    --cmdline 'root=/dev/vda console=ttyS0'",
 	};
 	struct create_options options = {
-		.cmdline = CMDLINE_DEFAULT,
 		.cpu_count = CPU_DEFAULT,
 		.memory_mb = MEMORY_DEFAULT,
 	};

@@ -78,6 +78,12 @@ static int find_facts(const struct vm_home *home, const struct vm_directory *dir
 	return 0;
 }
 
+/* Of the first disk; where there is none, what an empty one would have. */
+static const char *disk_format(const struct vm_config *config)
+{
+	return disk_format_name(config->disk_count > 0 ? config->disks[0].format : DISK_FORMAT_RAW);
+}
+
 static json_t *to_json(const struct vm_directory *directory, const struct vm_config *config,
 		       const struct network_facts *facts)
 {
@@ -92,12 +98,12 @@ static json_t *to_json(const struct vm_directory *directory, const struct vm_con
 	return json_pack("{ss sI sI sI ss ss sb ss ss ss? ss? sO}", "OS", "linux", "CPU",
 			 (json_int_t)config->cpu_count, "Memory",
 			 (json_int_t)(config->memory_size >> 20), "Disk",
-			 (json_int_t)(usage.disk_size / GB), "DiskFormat", "raw", "Size", size,
-			 "Running", (int)running, "State", running ? "running" : "stopped", "MAC",
-			 mac_addr_format(&config->mac, mac), "Subnet",
-			 facts->known ? ip_prefix_format(&facts->subnet, subnet) : NULL, "Address",
-			 facts->known ? ip_addr_format(&facts->address, address) : NULL, "Forwards",
-			 facts->forwards);
+			 (json_int_t)(usage.disk_size / GB), "DiskFormat", disk_format(config),
+			 "Size", size, "Running", (int)running, "State",
+			 running ? "running" : "stopped", "MAC", mac_addr_format(&config->mac, mac),
+			 "Subnet", facts->known ? ip_prefix_format(&facts->subnet, subnet) : NULL,
+			 "Address", facts->known ? ip_addr_format(&facts->address, address) : NULL,
+			 "Forwards", facts->forwards);
 }
 
 static void print_text(const json_t *root)

@@ -12,12 +12,14 @@
 #include "base/fd.h"
 #include "cli/command.h"
 #include "cli/named_vm.h"
+#include "cli/run_disks.h"
 #include "cli/run_facts.h"
 #include "cli/run_guest.h"
 #include "cli/run_network.h"
 #include "cli/run_options.h"
 #include "control/control_json.h"
 #include "control/control_server.h"
+#include "vm/firmware.h"
 #include "vm/qemu_args.h"
 #include "vm/qemu_log.h"
 #include "vm/qemu_version.h"
@@ -37,6 +39,8 @@ struct run {
 	const char *label; /* NULL = none */
 	enum accel accel;
 	struct net_attach_choice net;
+	const char *firmware; /* NULL: the VM has its kernel */
+	struct run_disks disks;
 	int lock_fd;
 	int log_fd;
 	struct run_guest *guest;
@@ -203,10 +207,23 @@ static int start_network(struct run *run, struct error *err)
 	return control_server_start(&options, &run->server, err);
 }
 
+/* What the machine is made of beside the VM's own files. */
+static int find_parts(struct run *run, struct error *err)
+{
+	int r = run_disks_open(run->options->disks, run->options->disk_count, &run->disks, err);
+
+	if (r < 0 || run->config.boot != VM_BOOT_UEFI)
+		return r;
+	run->firmware = firmware_find_code(run->directory->fd, err);
+	return run->firmware ? 0 : -ENOENT;
+}
+
 /* -ECANCELED: a signal asked for the end before there was a guest. */
 static int start(struct run *run, struct error *err)
 {
-	int r = check_host(run, err);
+	int r = find_parts(run, err);
+	if (r == 0)
+		r = check_host(run, err);
 	if (r < 0)
 		return r;
 	run->log_fd = qemu_log_open(run->directory->fd, err);
@@ -229,6 +246,9 @@ static int start(struct run *run, struct error *err)
 		.label = run->label,
 		.accel = run->accel,
 		.net = run->net,
+		.firmware = run->firmware,
+		.root_disk = run->options->root_disk,
+		.disks = &run->disks,
 		.serial = run->options->serial,
 		.log_fd = run->log_fd,
 		.network = run->network.network,
@@ -249,6 +269,7 @@ static void finish(struct run *run)
 	run_network_done(&run->network);
 	run->guest = run_guest_free(run->guest);
 	run->log_fd = fd_close(run->log_fd);
+	run_disks_done(&run->disks);
 	vm_config_done(&run->config);
 	run->lock_fd = fd_close(run->lock_fd);
 }

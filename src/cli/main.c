@@ -12,7 +12,7 @@
 #include "cli/command.h"
 
 static const struct command commands[] = {
-	{ "create", "make a VM from a kernel and an initrd", command_create },
+	{ "create", "make a VM from a disk image, or from a kernel and an initrd", command_create },
 	{ "run", "run a VM until it stops", command_run },
 	{ "ip", "print the address of a VM", command_ip },
 	{ "list", "list the VMs", command_list },

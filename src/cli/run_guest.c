@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "cli/command.h"
+#include "cli/run_disks.h"
 #include "loop/child.h"
 #include "loop/loop.h"
 #include "loop/signals.h"
@@ -359,6 +360,10 @@ static int start_qemu(struct run_guest *guest, int net_fd, int qmp_fd, struct er
 		.accel = launch->accel,
 		.serial = launch->serial,
 		.net = launch->net,
+		.firmware = launch->firmware,
+		.root_disk = launch->root_disk,
+		.disks = launch->disks->disks,
+		.disk_count = launch->disks->count,
 		.net_fd = net_fd,
 		.net_path = NET_SOCKET_NAME,
 		.qmp_fd = qmp_fd,

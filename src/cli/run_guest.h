@@ -5,10 +5,12 @@
 
 #include "base/compiler.h"
 #include "vm/accel.h"
+#include "vm/disk_options.h"
 #include "vm/net_attach.h"
 #include "vmnet/vmnet.h"
 
 struct error;
+struct run_disks;
 struct run_guest;
 struct vm_config;
 struct vm_directory;
@@ -20,6 +22,9 @@ struct run_guest_launch {
 	const char *label; /* NULL = none */
 	enum accel accel;
 	struct net_attach_choice net;
+	const char *firmware; /* as in struct qemu_launch */
+	struct disk_options root_disk;
+	const struct run_disks *disks;
 	bool serial;
 	int log_fd;
 	vmnet_network_ref network;

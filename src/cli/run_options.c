@@ -28,6 +28,8 @@ enum {
 	KEY_NO_GRAPHICS,
 	KEY_SERIAL,
 	KEY_ACCEL,
+	KEY_ROOT_DISK,
+	KEY_DISK,
 };
 
 static const struct argp_option options_table[] = {
@@ -58,6 +60,18 @@ static const struct argp_option options_table[] = {
 	  .arg = "auto|kvm|tcg",
 	  .doc = "auto (default) takes KVM where it can run the VM, else TCG",
 	  .group = 2 },
+	{ .name = "disk",
+	  .key = KEY_DISK,
+	  .arg = "PATH[:OPTIONS]",
+	  .doc = "one more disk for this run, a file (raw or qcow2) or a block device; OPTIONS, "
+		 "separated by commas: ro, sync=none|fsync|full, "
+		 "caching=automatic|cached|uncached",
+	  .group = 2 },
+	{ .name = "root-disk-opts",
+	  .key = KEY_ROOT_DISK,
+	  .arg = "OPTIONS",
+	  .doc = "the same options for the VM's own first disk",
+	  .group = 2 },
 	{ 0 },
 };
 
@@ -87,10 +101,23 @@ static error_t parse_network(int key, struct argp_state *state)
 	}
 }
 
+static void parse_disk(struct argp_state *state, const char *argument, struct run_options *options)
+{
+	struct error err;
+
+	if (options->disk_count == QEMU_DISK_MOST)
+		argp_error(state, "--disk: at most %d disks can be added", QEMU_DISK_MOST);
+	else if (!disk_spec_parse(argument, &options->disks[options->disk_count], &err))
+		argp_error(state, "%s", err.text);
+	else
+		options->disk_count++;
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	struct run_parser *parser = state->input;
 	struct run_options *options = &parser->options;
+	struct error err;
 
 	switch (key) {
 	case ARGP_KEY_INIT:
@@ -106,6 +133,13 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 			argp_error(state,
 				   "invalid value \"%s\" for --accel: expected auto, kvm or tcg",
 				   argument);
+		return 0;
+	case KEY_DISK:
+		parse_disk(state, argument, options);
+		return 0;
+	case KEY_ROOT_DISK:
+		if (!disk_options_parse(argument, &options->root_disk, &err))
+			argp_error(state, "--root-disk-opts: %s", err.text);
 		return 0;
 	case KEY_ATTACH:
 		if (!net_attach_parse(argument, &options->net_attach))
@@ -146,7 +180,8 @@ void run_options_parse(int argc, char **argv, struct run_options *ret_options)
 		       "  tartlet run debian\n"
 		       "  tartlet run debian --net-vmnet-expose 2222:22,5353:53/udp\n"
 		       "  tartlet run debian --net-vmnet-expose 127.0.0.1:8000-8009:8000-8009\n"
-		       "  tartlet run debian --net-vmnet-subnet 10.9.8.0/30 --serial",
+		       "  tartlet run debian --net-vmnet-subnet 10.9.8.0/30 --serial\n"
+		       "  tartlet run debian --disk data.qcow2 --disk installer.iso:ro",
 	};
 	struct run_parser parser = { .options = { .accel = ACCEL_AUTO } };
 
@@ -158,4 +193,7 @@ void run_options_parse(int argc, char **argv, struct run_options *ret_options)
 void run_options_done(struct run_options *options)
 {
 	network_options_done(&options->network);
+	for (size_t i = 0; i < options->disk_count; i++)
+		disk_spec_done(&options->disks[i]);
+	options->disk_count = 0;
 }

@@ -4,9 +4,11 @@
 #include <stdbool.h>
 
 #include "base/compiler.h"
+#include "cli/disk_spec.h"
 #include "cli/network_options.h"
 #include "vm/accel.h"
 #include "vm/net_attach.h"
+#include "vm/qemu_args.h"
 
 struct run_options {
 	const char *name;
@@ -15,6 +17,9 @@ struct run_options {
 	bool serial;
 	enum accel accel;
 	enum net_attach net_attach;
+	struct disk_options root_disk;
+	struct disk_spec disks[QEMU_DISK_MOST];
+	size_t disk_count;
 };
 
 /* Ends the program with 64 on a usage error, and with 0 after --help. */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -92,26 +93,43 @@ int files_write_atomic(int directory_fd, const char *name, const char *data, siz
 	return 0;
 }
 
-/* Copies [start, end) by the kernel, or by hand where it cannot between these file systems. */
-static int copy_range(int from_fd, int to_fd, off_t start, off_t end, char *buffer)
-{
-	bool by_kernel = true;
+struct copy {
+	int from_fd;
+	int to_fd;
+	off_t size;
+	char *buffer;
+	bool by_kernel; /* until it could not, between these file systems */
+	struct files_progress *progress;
+};
 
+static void tell(const struct copy *copy, off_t done)
+{
+	if (copy->progress)
+		copy->progress->advance(copy->progress, (uint64_t)done, (uint64_t)copy->size);
+}
+
+/* The bytes that were copied, 0 at the end of the source. */
+static ssize_t copy_chunk(struct copy *copy, off_t start, size_t size)
+{
+	off_t from = start;
+	off_t to = start;
+
+	if (copy->by_kernel) {
+		ssize_t n = copy_file_range(copy->from_fd, &from, copy->to_fd, &to, size, 0);
+		if (n > 0)
+			return n;
+		copy->by_kernel = false;
+	}
+	ssize_t n = pread(copy->from_fd, copy->buffer, size, start);
+	return n > 0 ? pwrite(copy->to_fd, copy->buffer, (size_t)n, start) : n;
+}
+
+static int copy_range(struct copy *copy, off_t start, off_t end)
+{
 	while (start < end) {
-		size_t chunk =
+		size_t size =
 			(size_t)(end - start) < COPY_CHUNK ? (size_t)(end - start) : COPY_CHUNK;
-		off_t from = start;
-		off_t to = start;
-		ssize_t n = -1;
-		if (by_kernel) {
-			n = copy_file_range(from_fd, &from, to_fd, &to, chunk, 0);
-			by_kernel = n > 0;
-		}
-		if (!by_kernel) {
-			n = pread(from_fd, buffer, chunk, start);
-			if (n > 0)
-				n = pwrite(to_fd, buffer, (size_t)n, start);
-		}
+		ssize_t n = copy_chunk(copy, start, size);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -119,43 +137,76 @@ static int copy_range(int from_fd, int to_fd, off_t start, off_t end, char *buff
 		if (n == 0)
 			return -EIO; /* the source became shorter while it was copied */
 		start += n;
+		tell(copy, start);
 	}
 	return 0;
 }
 
-int files_copy(int from_fd, int to_fd)
+static int copy_data(struct copy *copy)
 {
-	struct stat status;
-	if (fstat(from_fd, &status) < 0)
-		return -errno;
-	if (!S_ISREG(status.st_mode))
-		return -EINVAL;
-	if (ioctl(to_fd, FICLONE, from_fd) == 0)
-		return 0;
-	if (ftruncate(to_fd, status.st_size) < 0)
-		return -errno;
-	autofree char *buffer = malloc(COPY_CHUNK);
-	if (!buffer)
-		return -ENOMEM;
-
 	off_t at = 0;
-	while (at < status.st_size) {
-		off_t start = lseek(from_fd, at, SEEK_DATA);
+
+	while (at < copy->size) {
+		off_t start = lseek(copy->from_fd, at, SEEK_DATA);
 		if (start < 0 && errno == ENXIO)
 			return 0; /* a hole up to the end */
 		if (start < 0)
 			return -errno;
-		off_t end = lseek(from_fd, start, SEEK_HOLE);
+		off_t end = lseek(copy->from_fd, start, SEEK_HOLE);
 		if (end < 0)
 			return -errno;
-		if (end > status.st_size)
-			end = status.st_size;
-		int r = copy_range(from_fd, to_fd, start, end, buffer);
+		if (end > copy->size)
+			end = copy->size;
+		int r = copy_range(copy, start, end);
 		if (r < 0)
 			return r;
 		at = end;
 	}
 	return 0;
+}
+
+/* -ENOSPC where there is too little room for sure; what others write meanwhile shows later. */
+static int check_room(int to_fd, uint64_t needed)
+{
+	struct statvfs room;
+
+	if (fstatvfs(to_fd, &room) < 0)
+		return -errno;
+	return needed / room.f_frsize > room.f_bavail ? -ENOSPC : 0;
+}
+
+int files_copy(int from_fd, int to_fd, struct files_progress *progress)
+{
+	struct copy copy = { from_fd, to_fd, 0, NULL, true, progress };
+	struct stat status;
+
+	if (fstat(from_fd, &status) < 0)
+		return -errno;
+	bool is_device = S_ISBLK(status.st_mode);
+	if (!S_ISREG(status.st_mode) && !is_device)
+		return -EINVAL;
+	copy.size = is_device ? lseek(from_fd, 0, SEEK_END) : status.st_size;
+	if (copy.size < 0)
+		return -errno;
+	if (!is_device && ioctl(to_fd, FICLONE, from_fd) == 0) {
+		tell(&copy, copy.size);
+		return 0;
+	}
+	int r = check_room(to_fd,
+			   is_device ? (uint64_t)copy.size : (uint64_t)status.st_blocks * 512);
+	if (r < 0)
+		return r;
+	if (ftruncate(to_fd, copy.size) < 0)
+		return -errno;
+	autofree char *buffer = malloc(COPY_CHUNK);
+	if (!buffer)
+		return -ENOMEM;
+	copy.buffer = buffer;
+	/* A block device does not tell of holes. */
+	r = is_device ? copy_range(&copy, 0, copy.size) : copy_data(&copy);
+	if (r == 0)
+		tell(&copy, copy.size);
+	return r;
 }
 
 /* NOLINTBEGIN(misc-no-recursion): a tree, no deeper than TREE_DEPTH. */

@@ -22,9 +22,17 @@ int files_read(int directory_fd, const char *name, size_t most, char **ret_data,
  */
 int files_write_atomic(int directory_fd, const char *name, const char *data, size_t size) MUST_USE;
 
-/* Copies all of a regular file; holes stay holes, a file system that can share blocks does. 0 or
- * negative errno. */
-int files_copy(int from_fd, int to_fd) MUST_USE;
+/* Who wants to know how far a copy is, in bytes; called once a megabyte or less often. */
+struct files_progress {
+	void (*advance)(struct files_progress *progress, uint64_t done, uint64_t total);
+};
+
+/*
+ * Copies all of a regular file or a block device into an empty file; holes stay holes, a file system
+ * that can share blocks does. -ENOSPC before anything is written where it cannot fit. 0 or negative
+ * errno. progress: NULL = nobody wants to know.
+ */
+int files_copy(int from_fd, int to_fd, struct files_progress *progress) MUST_USE;
 
 /* Removes a file, or a directory and what is in it; links are not followed. 0 (also when there is
  * none) or negative errno. */

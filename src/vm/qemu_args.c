@@ -97,7 +97,7 @@ static void add_machine(struct builder *builder, const struct qemu_launch *launc
 	add(builder, "none");
 }
 
-static void add_boot(struct builder *builder, const struct vm_config *config)
+static void add_kernel(struct builder *builder, const struct vm_config *config)
 {
 	add(builder, "-kernel");
 	add(builder, "%s", config->kernel);
@@ -109,20 +109,62 @@ static void add_boot(struct builder *builder, const struct vm_config *config)
 	}
 }
 
-static void add_disks(struct builder *builder, const struct vm_config *config)
+/* Two flash chips: the code, which all VMs share, and the VM's own variables. */
+static void add_firmware(struct builder *builder, const char *code)
 {
-	for (size_t i = 0; i < config->disk_count; i++) {
-		autofree char *file = escape_commas(config->disks[i]);
-		if (!file) {
-			builder->failed = true;
-			return;
-		}
-		add(builder, "-drive");
-		/* "./": a name with a colon would be taken for a protocol. */
-		add(builder, "if=none,id=disk%zu,format=raw,discard=unmap,file=./%s", i, file);
-		add(builder, "-device");
-		add(builder, "virtio-blk-pci,drive=disk%zu", i);
+	add(builder, "-drive");
+	add(builder, "if=pflash,unit=0,format=raw,readonly=on,file=%s", code);
+	add(builder, "-drive");
+	add(builder, "if=pflash,unit=1,format=raw,file=./%s", VM_NVRAM_NAME);
+}
+
+static void add_boot(struct builder *builder, const struct qemu_launch *launch)
+{
+	if (launch->config->boot == VM_BOOT_UEFI)
+		add_firmware(builder, launch->firmware);
+	else
+		add_kernel(builder, launch->config);
+}
+
+/* The file's name comes last, so that what is before it can be read. */
+static void add_disk(struct builder *builder, const struct qemu_disk *disk, size_t number,
+		     bool firmware_boots)
+{
+	const struct disk_options *options = &disk->options;
+
+	autofree char *file = escape_commas(disk->path);
+	if (!file) {
+		builder->failed = true;
+		return;
 	}
+	add(builder, "-drive");
+	/* "./": a name with a colon would be taken for a protocol. */
+	add(builder, "if=none,id=disk%zu,format=%s,discard=unmap%s%s%s,file=%s%s", number,
+	    disk_format_name(disk->format), options->read_only ? ",readonly=on" : "",
+	    options->caching == DISK_CACHING_UNCACHED ? ",cache.direct=on" : "",
+	    options->sync == DISK_SYNC_NONE ? ",cache.no-flush=on" : "", file[0] == '/' ? "" : "./",
+	    file);
+	add(builder, "-device");
+	/* Without an order of its own the firmware would also try the network, which takes long. */
+	if (firmware_boots)
+		add(builder, "virtio-blk-pci,drive=disk%zu,bootindex=%zu", number, number);
+	else
+		add(builder, "virtio-blk-pci,drive=disk%zu", number);
+}
+
+static void add_disks(struct builder *builder, const struct qemu_launch *launch)
+{
+	const struct vm_config *config = launch->config;
+	bool firmware_boots = config->boot == VM_BOOT_UEFI;
+
+	for (size_t i = 0; i < config->disk_count; i++) {
+		struct qemu_disk disk = { config->disks[i].file, config->disks[i].format, { 0 } };
+		if (i == 0)
+			disk.options = launch->root_disk;
+		add_disk(builder, &disk, i, firmware_boots);
+	}
+	for (size_t i = 0; i < launch->disk_count; i++)
+		add_disk(builder, &launch->disks[i], config->disk_count + i, firmware_boots);
 }
 
 static void add_network(struct builder *builder, const struct qemu_launch *launch)
@@ -184,12 +226,13 @@ int qemu_args_build(const struct qemu_launch *launch, struct qemu_args *ret_args
 {
 	struct builder builder = { 0 };
 
+	assert(launch->disk_count <= QEMU_DISK_MOST);
 	assert(launch->accel != ACCEL_AUTO && launch->net.attach != NET_ATTACH_AUTO);
 	add(&builder, "%s", QEMU_PROGRAM);
 	add_name(&builder, launch->label);
 	add_machine(&builder, launch);
-	add_boot(&builder, launch->config);
-	add_disks(&builder, launch->config);
+	add_boot(&builder, launch);
+	add_disks(&builder, launch);
 	add_network(&builder, launch);
 	add_agent(&builder, launch->agent_path);
 	add_devices(&builder, launch);

@@ -6,18 +6,32 @@
 
 #include "base/compiler.h"
 #include "vm/accel.h"
+#include "vm/disk_image.h"
+#include "vm/disk_options.h"
 #include "vm/net_attach.h"
 
 struct vm_config;
 
 #define QEMU_PROGRAM	"qemu-system-x86_64"
-#define QEMU_ARGS_COUNT 128
+#define QEMU_ARGS_COUNT 256
+#define QEMU_DISK_MOST	16 /* of one run, beside those of the VM */
+
+/* A disk that the VM has for one run. */
+struct qemu_disk {
+	const char *path; /* absolute */
+	enum disk_format format;
+	struct disk_options options;
+};
 
 struct qemu_launch {
 	const struct vm_config *config;
-	const char *label; /* NULL = none */
-	enum accel accel;  /* not ACCEL_AUTO */
-	bool serial;	   /* the console on QEMU's standard input and output */
+	const char *label;    /* NULL = none */
+	enum accel accel;     /* not ACCEL_AUTO */
+	bool serial;	      /* the console on QEMU's standard input and output */
+	const char *firmware; /* VM_BOOT_UEFI: the code, an absolute path; else NULL */
+	struct disk_options root_disk;
+	const struct qemu_disk *disks;
+	size_t disk_count; /* at most QEMU_DISK_MOST */
 	struct net_attach_choice net;
 	int net_fd;	      /* stream: a connected socket */
 	const char *net_path; /* vhost-user: a listening socket, a path without a comma */

@@ -19,7 +19,7 @@ void vm_config_done(struct vm_config *config)
 	free(config->initrd);
 	free(config->cmdline);
 	for (size_t i = 0; i < config->disk_count; i++)
-		free(config->disks[i]);
+		free(config->disks[i].file);
 	*config = (struct vm_config){ 0 };
 }
 
@@ -139,6 +139,17 @@ static void finish(struct fields *fields)
 	}
 }
 
+static void take_format(struct fields *fields, enum disk_format *ret_format)
+{
+	const char *name = take_text(fields, "format");
+
+	if (name && !disk_format_parse(name, ret_format)) {
+		error_set(fields->err, "\"format\" is \"%s\", this version knows raw and qcow2",
+			  name);
+		fields->failed = true;
+	}
+}
+
 static void take_disks(struct fields *fields, struct vm_config *config)
 {
 	json_t *disks = take(fields, "disks", JSON_ARRAY, "a list");
@@ -154,10 +165,11 @@ static void take_disks(struct fields *fields, struct vm_config *config)
 	json_array_foreach(disks, i, disk)
 	{
 		struct fields inner = { .object = disk, .err = fields->err };
-		take_file(&inner, "file", &config->disks[config->disk_count]);
-		if (config->disks[config->disk_count])
+		struct vm_config_disk *taken = &config->disks[config->disk_count];
+		take_file(&inner, "file", &taken->file);
+		if (taken->file)
 			config->disk_count++;
-		require_text(&inner, "format", "raw");
+		take_format(&inner, &taken->format);
 		finish(&inner);
 		if (inner.failed) {
 			error_prefix(fields->err, "disk %zu", i + 1);
@@ -165,6 +177,23 @@ static void take_disks(struct fields *fields, struct vm_config *config)
 			return;
 		}
 	}
+}
+
+/* A config.json from before there was firmware has no such key. */
+static void take_boot(struct fields *fields, struct vm_config *config)
+{
+	config->boot = VM_BOOT_KERNEL;
+	if (json_object_get(fields->object, "firmware")) {
+		require_text(fields, "firmware", "uefi");
+		config->boot = VM_BOOT_UEFI;
+		return;
+	}
+	take_file(fields, "kernel", &config->kernel);
+	take_file(fields, "initrd", &config->initrd);
+	const char *cmdline = take_text(fields, "cmdline");
+	if (cmdline && !vm_config_cmdline_check(cmdline, fields->err))
+		fields->failed = true;
+	keep(fields, cmdline, &config->cmdline);
 }
 
 static void take_all(struct fields *fields, struct vm_config *config)
@@ -185,12 +214,7 @@ static void take_all(struct fields *fields, struct vm_config *config)
 		error_set(fields->err, "\"macAddress\": invalid MAC address \"%s\"", mac);
 		fields->failed = true;
 	}
-	take_file(fields, "kernel", &config->kernel);
-	take_file(fields, "initrd", &config->initrd);
-	const char *cmdline = take_text(fields, "cmdline");
-	if (cmdline && !vm_config_cmdline_check(cmdline, fields->err))
-		fields->failed = true;
-	keep(fields, cmdline, &config->cmdline);
+	take_boot(fields, config);
 	take_disks(fields, config);
 	finish(fields);
 }
@@ -220,6 +244,17 @@ int vm_config_parse(const char *text, size_t size, struct vm_config *ret_config,
 	return 0;
 }
 
+static void format_boot(json_t *root, const struct vm_config *config)
+{
+	if (config->boot == VM_BOOT_UEFI) {
+		json_object_set_new(root, "firmware", json_string("uefi"));
+		return;
+	}
+	json_object_set_new(root, "kernel", json_string(config->kernel));
+	json_object_set_new(root, "initrd", json_string(config->initrd));
+	json_object_set_new(root, "cmdline", json_string(config->cmdline));
+}
+
 char *vm_config_format(const struct vm_config *config)
 {
 	char mac[MAC_ADDR_TEXT_SIZE];
@@ -227,16 +262,15 @@ char *vm_config_format(const struct vm_config *config)
 	char *text = NULL;
 
 	for (size_t i = 0; i < config->disk_count; i++)
-		json_array_append_new(
-			disks, json_pack("{ssss}", "file", config->disks[i], "format", "raw"));
+		json_array_append_new(disks,
+				      json_pack("{ssss}", "file", config->disks[i].file, "format",
+						disk_format_name(config->disks[i].format)));
 	json_t *root =
 		json_pack("{sissss}", "version", VM_CONFIG_VERSION, "os", "linux", "arch", "amd64");
 	json_object_set_new(root, "cpuCount", json_integer((json_int_t)config->cpu_count));
 	json_object_set_new(root, "memorySize", json_integer((json_int_t)config->memory_size));
 	json_object_set_new(root, "macAddress", json_string(mac_addr_format(&config->mac, mac)));
-	json_object_set_new(root, "kernel", json_string(config->kernel));
-	json_object_set_new(root, "initrd", json_string(config->initrd));
-	json_object_set_new(root, "cmdline", json_string(config->cmdline));
+	format_boot(root, config);
 	json_object_set_new(root, "disks", disks);
 	char *body = json_dumps(root, JSON_INDENT(2) | JSON_ENSURE_ASCII);
 	json_decref(root);
@@ -248,10 +282,18 @@ char *vm_config_format(const struct vm_config *config)
 
 static int check_files(int directory_fd, const struct vm_config *config, struct error *err)
 {
-	const char *names[2 + VM_CONFIG_DISK_MOST] = { config->kernel, config->initrd };
+	const char *names[2 + VM_CONFIG_DISK_MOST];
+	size_t count = 0;
+
+	if (config->boot == VM_BOOT_UEFI) {
+		names[count++] = VM_NVRAM_NAME;
+	} else {
+		names[count++] = config->kernel;
+		names[count++] = config->initrd;
+	}
 	for (size_t i = 0; i < config->disk_count; i++)
-		names[2 + i] = config->disks[i];
-	for (size_t i = 0; i < 2 + config->disk_count; i++) {
+		names[count++] = config->disks[i].file;
+	for (size_t i = 0; i < count; i++) {
 		struct stat status;
 		if (fstatat(directory_fd, names[i], &status, 0) < 0) {
 			int r = -errno;

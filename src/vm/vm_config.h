@@ -11,6 +11,7 @@
 
 #include "base/addr.h"
 #include "base/compiler.h"
+#include "vm/disk_image.h"
 
 struct error;
 
@@ -21,16 +22,30 @@ struct error;
 #define VM_CONFIG_CMDLINE_MOST 2047 /* x86 kernels: COMMAND_LINE_SIZE, with the end */
 #define VM_CONFIG_DISK_MOST    8
 
+/* What starts the guest. */
+enum vm_boot {
+	VM_BOOT_KERNEL, /* QEMU loads kernel and initrd */
+	VM_BOOT_UEFI,	/* firmware, from the first disk; its variables are in VM_NVRAM_NAME */
+};
+
+#define VM_NVRAM_NAME "nvram.bin"
+
+struct vm_config_disk {
+	char *file; /* in the VM's directory */
+	enum disk_format format;
+};
+
 struct vm_config {
 	unsigned cpu_count;   /* 1..VM_CONFIG_CPU_MOST */
 	uint64_t memory_size; /* bytes, whole MiB */
 	struct mac_addr mac;  /* unicast */
-	/* Names of files in the VM's directory. */
+	enum vm_boot boot;
+	/* With VM_BOOT_KERNEL, else NULL: names of files in the VM's directory, and a text, maybe "". */
 	char *kernel;
 	char *initrd;
-	char *disks[VM_CONFIG_DISK_MOST]; /* raw images */
+	char *cmdline;
+	struct vm_config_disk disks[VM_CONFIG_DISK_MOST];
 	size_t disk_count;
-	char *cmdline; /* may be "" */
 };
 
 void vm_config_done(struct vm_config *config);

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/random.h"
+#include "vm/disk_image.h"
 #include "vm/files.h"
 #include "vm/vm_home.h"
 
@@ -222,6 +223,15 @@ int vm_directory_empty(const struct vm_directory *directory, struct error *err)
 	return r;
 }
 
+/* A qcow2 file is smaller than the disk in it. */
+static uint64_t disk_size(int directory_fd, const char *name, const struct stat *status)
+{
+	struct disk_image image;
+
+	return disk_image_look(directory_fd, name, &image) == 0 ? image.size
+								: (uint64_t)status->st_size;
+}
+
 struct vm_directory_usage vm_directory_usage(const struct vm_directory *directory)
 {
 	struct vm_directory_usage usage = { 0 };
@@ -242,7 +252,7 @@ struct vm_directory_usage vm_directory_usage(const struct vm_directory *director
 			continue;
 		usage.allocated_size += (uint64_t)status.st_blocks * 512;
 		if (strncmp(entry->d_name, "disk", 4) == 0)
-			usage.disk_size += (uint64_t)status.st_size;
+			usage.disk_size += disk_size(directory->fd, entry->d_name, &status);
 	}
 	closedir(stream);
 	return usage;

@@ -19,12 +19,16 @@ static void check_limits(const struct vm_config *config)
 	FUZZ_CHECK(config->memory_size >= VM_CONFIG_MEMORY_LEAST);
 	FUZZ_CHECK(config->memory_size <= VM_CONFIG_MEMORY_MOST);
 	FUZZ_CHECK(!mac_addr_is_multicast(&config->mac) && !mac_addr_is_zero(&config->mac));
-	FUZZ_CHECK(strlen(config->cmdline) <= VM_CONFIG_CMDLINE_MOST);
 	FUZZ_CHECK(config->disk_count <= VM_CONFIG_DISK_MOST);
-	check_file_name(config->kernel);
-	check_file_name(config->initrd);
+	if (config->boot == VM_BOOT_KERNEL) {
+		FUZZ_CHECK(strlen(config->cmdline) <= VM_CONFIG_CMDLINE_MOST);
+		check_file_name(config->kernel);
+		check_file_name(config->initrd);
+	} else {
+		FUZZ_CHECK(!config->kernel && !config->initrd && !config->cmdline);
+	}
 	for (size_t i = 0; i < config->disk_count; i++)
-		check_file_name(config->disks[i]);
+		check_file_name(config->disks[i].file);
 }
 
 static void check_again(const struct vm_config *config)

@@ -152,6 +152,11 @@ def test_help_of_a_command(cli, command):
     ["create", "x"], ["create", "x", "--kernel", "k"], ["create", "x", "--initrd", "i"],
     ["create", "x", "--kernel", "", "--initrd", "i"], ["create", "x", "--kernel", "k", "--initrd", ""],
     ["create", "x", "--kernel", "k", "--initrd", "i", "--disk", ""],
+    ["create", "x", "--from-disk", ""], ["create", "x", "--backing"], ["create", "x", "--disk-size", "1"],
+    ["create", "x", "--linux", "--from-disk", "d"], ["create", "x", "--linux", "--kernel", "k", "--initrd", "i"],
+    ["create", "x", "--linux", "--cmdline", "a"], ["create", "x", "--from-disk", "d", "--kernel", "k"],
+    ["run", "x", "--disk", ""], ["run", "x", "--disk", ":ro"], ["run", "x", "--disk", "d:rw"],
+    ["run", "x", "--disk", "d:sync=never"], ["run", "x", "--root-disk-opts", "rw"],
     ["create", "x", "--kernel", "k", "--initrd", "i", "--cpu", "0"],
     ["create", "x", "--kernel", "k", "--initrd", "i", "--cpu", "256"],
     ["create", "x", "--kernel", "k", "--initrd", "i", "--cpu", "two"],
@@ -267,13 +272,13 @@ def test_create_with_a_disk_that_grows(cli):
     source = cli.path / "source.img"
     with source.open("wb") as file:
         file.write(b"data")
-        file.truncate(100_000_000)
+        file.truncate(100_000_256)
     disk = cli.create("one", "--disk", source, "--disk-size", 1) / "disk.img"
     assert disk.stat().st_size == 1_000_000_000
     assert disk.stat().st_blocks < 1000
     with disk.open("rb") as file:
         assert file.read(5) == b"data\0"
-    assert (cli.create("two", "--disk", source) / "disk.img").stat().st_size == 100_000_000
+    assert (cli.create("two", "--disk", source) / "disk.img").stat().st_size == 100_000_256
 
 
 def create_refused(cli, *options, **files):
@@ -477,7 +482,7 @@ def test_delete(cli):
 # In a mount namespace of its own: a home of 1 MB that is filled to the last byte.
 FULL_HOME = """
 mount -t tmpfs -o size=1M tmpfs "$TARTLET_HOME"
-head -c 300000 /dev/zero >disk
+head -c 299520 /dev/zero >disk
 "$1" create one --kernel kernel --initrd initrd --disk disk
 "$1" run one --accel tcg
 cp "$TARTLET_HOME/networks/assignments.db" before.db
@@ -938,7 +943,7 @@ def state_of(home):
 def test_nothing_is_lost_by_what_is_refused(cli):
     """Two VMs with disks that ran before, a third that runs; all manner of commands fail."""
     source = cli.path / "disk"
-    source.write_bytes(b"precious" * 1000)
+    source.write_bytes(b"precious" * 1024)
     for name in ("one", "two", "three"):
         cli.create(name, "--disk", source)
         running = cli.start(name, "--accel", "tcg", "--net-vmnet-expose", "127.0.0.1:0:22")

@@ -67,7 +67,7 @@ static void test_copy_keeps_holes(void **state)
 	assert_int_equal(pwrite(from_fd, "start", 5, 0), 5);
 	assert_int_equal(pwrite(from_fd, "middle", 6, 30 << 20), 6);
 	assert_int_equal(ftruncate(from_fd, 64 << 20), 0);
-	assert_int_equal(files_copy(from_fd, to_fd), 0);
+	assert_int_equal(files_copy(from_fd, to_fd, NULL), 0);
 	fstat(from_fd, &from);
 	fstat(to_fd, &to);
 	assert_int_equal(to.st_size, 64 << 20);
@@ -82,6 +82,40 @@ static void test_copy_keeps_holes(void **state)
 	close(to_fd);
 }
 
+struct watched_progress {
+	struct files_progress progress;
+	uint64_t done;
+	uint64_t total;
+};
+
+static void watch_advance(struct files_progress *progress, uint64_t done, uint64_t total)
+{
+	struct watched_progress *watched = (struct watched_progress *)progress;
+
+	assert_true(done > watched->done || done == total);
+	assert_true(done <= total);
+	watched->done = done;
+	watched->total = total;
+}
+
+/* Also past a hole at the end. */
+static void test_copy_tells_how_far_it_is(void **state)
+{
+	const struct scratch *scratch = *state;
+	struct watched_progress watched = { .progress.advance = watch_advance };
+
+	int from_fd = openat(scratch->fd, "from", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int to_fd = openat(scratch->fd, "to", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(pwrite(from_fd, "start", 5, 0), 5);
+	assert_int_equal(pwrite(from_fd, "middle", 6, 3 << 20), 6);
+	assert_int_equal(ftruncate(from_fd, 8 << 20), 0);
+	assert_int_equal(files_copy(from_fd, to_fd, &watched.progress), 0);
+	assert_int_equal(watched.total, 8 << 20);
+	assert_int_equal(watched.done, 8 << 20);
+	close(from_fd);
+	close(to_fd);
+}
+
 static void test_copy_to_another_file_system(void **state)
 {
 	const struct scratch *scratch = *state;
@@ -92,7 +126,7 @@ static void test_copy_to_another_file_system(void **state)
 		skip();
 	scratch_write(scratch->fd, "from", "hello");
 	int from_fd = openat(scratch->fd, "from", O_RDONLY | O_CLOEXEC);
-	assert_int_equal(files_copy(from_fd, to_fd), 0);
+	assert_int_equal(files_copy(from_fd, to_fd, NULL), 0);
 	assert_int_equal(pread(to_fd, back, 5, 0), 5);
 	assert_string_equal(back, "hello");
 	close(from_fd);
@@ -128,6 +162,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_write_is_whole_or_not_at_all, scratch_setup,
 						scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_copy_keeps_holes, scratch_setup,
+						scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_copy_tells_how_far_it_is, scratch_setup,
 						scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_copy_to_another_file_system, scratch_setup,
 						scratch_teardown),

@@ -163,8 +163,8 @@ static void test_kvm_with_disks_and_console(void **state)
 	config.cpu_count = 8;
 	config.memory_size = UINT64_C(4) << 30;
 	config.cmdline = no_cmdline;
-	config.disks[0] = first;
-	config.disks[1] = second;
+	config.disks[0].file = first;
+	config.disks[1].file = second;
 	config.disk_count = 2;
 	check(&launch, expected);
 }
@@ -238,10 +238,70 @@ static void test_label_with_commas(void **state)
 	qemu_args_done(&args);
 }
 
+/* A VM with firmware, and one option of a disk after the other. */
+static void test_firmware_and_disks(void **state)
+{
+	static const struct {
+		struct disk_options options;
+		const char *drive;
+	} rows[] = {
+		{ { 0 }, "if=none,id=disk0,format=qcow2,discard=unmap,file=./disk.img" },
+		{ { .read_only = true },
+		  "if=none,id=disk0,format=qcow2,discard=unmap,readonly=on,file=./disk.img" },
+		{ { .sync = DISK_SYNC_FSYNC },
+		  "if=none,id=disk0,format=qcow2,discard=unmap,file=./disk.img" },
+		{ { .sync = DISK_SYNC_NONE },
+		  "if=none,id=disk0,format=qcow2,discard=unmap,cache.no-flush=on,file=./disk.img" },
+		{ { .caching = DISK_CACHING_CACHED },
+		  "if=none,id=disk0,format=qcow2,discard=unmap,file=./disk.img" },
+		{ { .caching = DISK_CACHING_UNCACHED },
+		  "if=none,id=disk0,format=qcow2,discard=unmap,cache.direct=on,file=./disk.img" },
+	};
+	static const struct qemu_disk extra = { "/dev/a,b", DISK_FORMAT_RAW, { true, 0, 0 } };
+	static char root[] = "disk.img";
+	struct vm_config config = small_config();
+	struct qemu_launch launch = {
+		.config = &config,
+		.accel = ACCEL_TCG,
+		.firmware = "/usr/share/OVMF/CODE.fd",
+		.disks = &extra,
+		.disk_count = 1,
+		.net.attach = NET_ATTACH_STREAM,
+		.agent_path = "agent.sock",
+	};
+	struct qemu_args args;
+
+	(void)state;
+	config.boot = VM_BOOT_UEFI;
+	config.kernel = config.initrd = config.cmdline = NULL;
+	config.disks[0] = (struct vm_config_disk){ root, DISK_FORMAT_QCOW2 };
+	config.disk_count = 1;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		launch.root_disk = rows[i].options;
+		assert_int_equal(qemu_args_build(&launch, &args), 0);
+		for (size_t k = 0; k < args.count; k++)
+			assert_string_not_equal(args.argv[k], "-kernel");
+		assert_string_equal(argument_after(&args, "-drive", 0),
+				    "if=pflash,unit=0,format=raw,readonly=on,"
+				    "file=/usr/share/OVMF/CODE.fd");
+		assert_string_equal(argument_after(&args, "-drive", 1),
+				    "if=pflash,unit=1,format=raw,file=./nvram.bin");
+		assert_string_equal(argument_after(&args, "-drive", 2), rows[i].drive);
+		assert_string_equal(argument_after(&args, "-device", 0),
+				    "virtio-blk-pci,drive=disk0,bootindex=0");
+		assert_string_equal(argument_after(&args, "-drive", 3),
+				    "if=none,id=disk1,format=raw,discard=unmap,readonly=on,"
+				    "file=/dev/a,,b");
+		assert_string_equal(argument_after(&args, "-device", 1),
+				    "virtio-blk-pci,drive=disk1,bootindex=1");
+		qemu_args_done(&args);
+	}
+}
+
 static void test_the_most_of_all_fits(void **state)
 {
 	struct vm_config config = small_config();
-	const struct qemu_launch launch = {
+	struct qemu_launch launch = {
 		.config = &config,
 		.label = "x",
 		.accel = ACCEL_KVM,
@@ -250,12 +310,16 @@ static void test_the_most_of_all_fits(void **state)
 		.net_path = "net.sock",
 		.agent_path = "agent.sock",
 	};
+	static struct qemu_disk disks[QEMU_DISK_MOST];
 	static char disk[] = "d";
 	struct qemu_args args;
 
 	(void)state;
 	for (; config.disk_count < VM_CONFIG_DISK_MOST; config.disk_count++)
-		config.disks[config.disk_count] = disk;
+		config.disks[config.disk_count].file = disk;
+	for (; launch.disk_count < QEMU_DISK_MOST; launch.disk_count++)
+		disks[launch.disk_count] = (struct qemu_disk){ .path = "/d" };
+	launch.disks = disks;
 	assert_int_equal(qemu_args_build(&launch, &args), 0);
 	assert_true(args.count < QEMU_ARGS_COUNT);
 	qemu_args_done(&args);
@@ -268,6 +332,7 @@ int main(void)
 		cmocka_unit_test(test_kvm_with_disks_and_console),
 		cmocka_unit_test(test_vhost_user),
 		cmocka_unit_test(test_label_with_commas),
+		cmocka_unit_test(test_firmware_and_disks),
 		cmocka_unit_test(test_the_most_of_all_fits),
 	};
 

@@ -37,8 +37,10 @@ static void test_parse(void **state)
 	assert_string_equal(config.kernel, "kernel");
 	assert_string_equal(config.initrd, "initrd");
 	assert_string_equal(config.cmdline, "console=ttyS0");
+	assert_int_equal(config.boot, VM_BOOT_KERNEL);
 	assert_int_equal(config.disk_count, 1);
-	assert_string_equal(config.disks[0], "disk.img");
+	assert_int_equal(config.disks[0].format, DISK_FORMAT_RAW);
+	assert_string_equal(config.disks[0].file, "disk.img");
 	vm_config_done(&config);
 }
 
@@ -60,6 +62,34 @@ static void test_round_trip(void **state)
 	free(twice);
 	free(printed);
 	vm_config_done(&again);
+	vm_config_done(&config);
+}
+
+#define KERNEL "\"kernel\":\"kernel\",\"initrd\":\"initrd\",\"cmdline\":\"console=ttyS0\""
+
+/* With firmware there is no kernel; the disk keeps its format. */
+static void test_firmware(void **state)
+{
+	const struct scratch *scratch = *state;
+	struct vm_config config;
+	struct error err;
+	char text[1024];
+
+	snprintf(text, sizeof(text), "%s", changed(KERNEL, "\"firmware\":\"uefi\""));
+	memcpy(strstr(text, "\"raw\"}]}"), "\"qcow2\"}]}", sizeof("\"qcow2\"}]}"));
+	assert_int_equal(vm_config_parse(text, strlen(text), &config, &err), 0);
+	assert_int_equal(config.boot, VM_BOOT_UEFI);
+	assert_null(config.kernel);
+	assert_int_equal(config.disks[0].format, DISK_FORMAT_QCOW2);
+	scratch_write(scratch->fd, "disk.img", "d");
+	assert_int_equal(vm_config_save(scratch->fd, &config, &err), 0);
+	vm_config_done(&config);
+	assert_int_equal(vm_config_load(scratch->fd, &config, &err), -ENOENT);
+	assert_string_equal(err.text, "VM is missing files for a supported layout: nvram.bin");
+	scratch_write(scratch->fd, "nvram.bin", "n");
+	assert_int_equal(vm_config_load(scratch->fd, &config, &err), 0);
+	assert_int_equal(config.boot, VM_BOOT_UEFI);
+	assert_int_equal(config.disks[0].format, DISK_FORMAT_QCOW2);
 	vm_config_done(&config);
 }
 
@@ -92,11 +122,14 @@ static void test_refused(void **state)
 		{ "\"kernel\":\"kernel\"", "\"kernel\":\"a\\u0000b\"", "line 1" },
 		{ "\"initrd\":\"initrd\"", "\"initrd\":\"/etc/passwd\"", "in the VM's directory" },
 		{ "console=ttyS0", "a\\nb", "control character at byte 2" },
-		{ "raw", "qcow2", "disk 1: \"format\" is \"qcow2\"" },
+		{ "raw", "vmdk", "disk 1: \"format\" is \"vmdk\"" },
 		{ "disk.img", "..", "disk 1: \"file\" should name" },
 		{ "\"raw\"}", "\"raw\"},3", "disk 2: \"file\" is missing" },
 		{ "\"format\":\"raw\"", "\"format\":\"raw\",\"x\":1", "does not know" },
 		{ "[{\"file\":\"disk.img\",\"format\":\"raw\"}]", "{}", "should be a list" },
+		{ "\"version\":1", "\"version\":1,\"firmware\":\"bios\"",
+		  "\"firmware\" is \"bios\", this version knows \"uefi\"" },
+		{ "\"version\":1", "\"version\":1,\"firmware\":\"uefi\"", "does not know" },
 		{ GOOD, "[]", "not a JSON object" },
 		{ GOOD, "", "line 1" },
 		{ GOOD, "{", "line 1" },
@@ -186,6 +219,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test_setup_teardown(test_firmware, scratch_setup, scratch_teardown),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_too_many_disks),
 		cmocka_unit_test_setup_teardown(test_load_and_save, scratch_setup,
