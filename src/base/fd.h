@@ -12,6 +12,15 @@ int fd_set_cloexec(int fd) MUST_USE;
 /* Raises the soft limit of open files to the hard one; returns the limit in force. */
 unsigned long fd_raise_limit(void);
 
+/* Out of the hands of what would close it at the end of its scope. */
+static inline int fd_take(int *fd)
+{
+	int taken = *fd;
+
+	*fd = -1;
+	return taken;
+}
+
 /* Closes the descriptor when the scope ends. */
 static inline void fd_close_in_scope(int *fd)
 {

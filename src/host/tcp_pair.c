@@ -21,10 +21,8 @@ static int tcp_pair_listen(struct sockaddr_in *ret_at)
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&at, sizeof(at)) < 0 ||
 	    listen(fd, SOMAXCONN) < 0 || getsockname(fd, (struct sockaddr *)&at, &size) < 0)
 		return -errno;
-	int result = fd;
-	fd = -1;
 	*ret_at = at;
-	return result;
+	return fd_take(&fd);
 }
 
 static int tcp_pair_connect(const struct sockaddr_in *to, struct sockaddr_in *ret_own)
@@ -37,9 +35,7 @@ static int tcp_pair_connect(const struct sockaddr_in *to, struct sockaddr_in *re
 	    (connect(fd, (const struct sockaddr *)to, sizeof(*to)) < 0 && errno != EINPROGRESS) ||
 	    getsockname(fd, (struct sockaddr *)ret_own, &size) < 0)
 		return -errno;
-	int result = fd;
-	fd = -1;
-	return result;
+	return fd_take(&fd);
 }
 
 static bool tcp_pair_is_same(const struct sockaddr_in *a, const struct sockaddr_in *b)
@@ -71,8 +67,8 @@ static int tcp_pair_accept(int listener, const struct sockaddr_in *own)
 
 int tcp_pair_new(int ret_fds[2])
 {
-	struct sockaddr_in at;
-	struct sockaddr_in own;
+	struct sockaddr_in at = { 0 };
+	struct sockaddr_in own = { 0 };
 	autoclose int listener = tcp_pair_listen(&at);
 
 	if (listener < 0)
@@ -86,9 +82,7 @@ int tcp_pair_new(int ret_fds[2])
 	int r = fd_set_blocking(near);
 	if (r < 0)
 		return r;
-	ret_fds[0] = near;
-	ret_fds[1] = far;
-	near = -1;
-	far = -1;
+	ret_fds[0] = fd_take(&near);
+	ret_fds[1] = fd_take(&far);
 	return 0;
 }

@@ -159,7 +159,7 @@ int tcp_socket_take(struct host *host, struct host_socket *socket, int fd,
 {
 	struct sockaddr_storage sockaddr = { 0 };
 	socklen_t size = sizeof(sockaddr);
-	struct ip_endpoint peer;
+	struct ip_endpoint peer = { 0 };
 	int rc = fd_set_nonblocking(fd);
 
 	if (rc == 0 && getpeername(fd, (struct sockaddr *)&sockaddr, &size) < 0)
