@@ -186,15 +186,14 @@ static int open_at(int directory_fd, const char *path, int *ret_fd, struct disk_
 		error_set(err, "%s %s", path, reason.text);
 		return r;
 	}
-	*ret_fd = fd;
-	fd = -1;
+	*ret_fd = fd_take(&fd);
 	return 0;
 }
 
 int disk_image_open(const char *path, int *ret_fd, struct disk_image *ret_image, struct error *err)
 {
-	struct disk_image image;
-	int fd;
+	struct disk_image image = { 0 };
+	int fd = -1;
 
 	int r = open_at(AT_FDCWD, path, &fd, &image, err);
 	if (r < 0)
@@ -215,7 +214,7 @@ int disk_image_open(const char *path, int *ret_fd, struct disk_image *ret_image,
 
 int disk_image_look(int directory_fd, const char *name, struct disk_image *ret_image)
 {
-	int fd;
+	int fd = -1;
 	int r = open_at(directory_fd, name, &fd, ret_image, NULL);
 
 	if (r == 0)
