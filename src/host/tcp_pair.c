@@ -22,6 +22,7 @@ static int tcp_pair_listen(struct sockaddr_in *ret_at)
 	    listen(fd, SOMAXCONN) < 0 || getsockname(fd, (struct sockaddr *)&at, &size) < 0)
 		return -errno;
 	*ret_at = at;
+	/* cppcheck-suppress resourceLeak ; it is handed out */
 	return fd_take(&fd);
 }
 
