@@ -11,7 +11,7 @@ int fd_close(int fd)
 	int kept_errno = errno;
 
 	/* EINTR too means closed on Linux: closing again could hit another thread's descriptor. */
-	if (fd != -1)
+	if (fd >= 0)
 		close(fd);
 	errno = kept_errno;
 	return -1;

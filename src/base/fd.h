@@ -3,7 +3,7 @@
 
 #include "base/compiler.h"
 
-/* Closes unless -1; keeps errno. Returns -1, to be assigned back. */
+/* Closes unless negative (none, or a negative errno); keeps errno. Returns -1, to be assigned back. */
 int fd_close(int fd);
 /* 0 or negative errno. */
 int fd_set_nonblocking(int fd) MUST_USE;

@@ -75,12 +75,14 @@ static ssize_t receive_more(int fd, struct answer *answer)
 			      .iov_len = ANSWER_MOST - answer->size };
 	union {
 		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))]; /* more than one are closed by the kernel */
+		char space[CMSG_SPACE(sizeof(int))];
 	} control;
 	struct msghdr message = { .msg_iov = &part,
 				  .msg_iovlen = 1,
 				  .msg_control = &control,
-				  .msg_controllen = sizeof(control) };
+				  /* Not CMSG_SPACE(), whose padding is room for a second
+				   * descriptor: what does not fit is closed by the kernel. */
+				  .msg_controllen = CMSG_LEN(sizeof(int)) };
 	ssize_t got;
 
 	do {

@@ -10,7 +10,9 @@
 
 void fake_vmnet_init(struct vmnet_network *network)
 {
-	*network = (struct vmnet_network){ .references = 1, .guest_fd = -1 };
+	*network = (struct vmnet_network){ .references = 1,
+					   .guest_fd = -1,
+					   .lock = PTHREAD_MUTEX_INITIALIZER };
 }
 
 const char *vmnet_return_name(vmnet_return_t status)
@@ -140,7 +142,9 @@ static void accept_client(struct vmnet_network *network,
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
 		abort();
+	pthread_mutex_lock(&network->lock);
 	network->guest_fd = fds[1];
+	pthread_mutex_unlock(&network->lock);
 	connected(context, VMNET_SUCCESS, fds[0], "");
 }
 
@@ -149,7 +153,9 @@ vmnet_return_t vmnet_network_connect(vmnet_network_ref network, const struct soc
 						       const char *error),
 				     void *context, struct vmnet_error *error)
 {
+	pthread_mutex_lock(&network->lock);
 	network->asked = *guest;
+	pthread_mutex_unlock(&network->lock);
 	switch (ntohs(guest->sin_port)) {
 	case 22:
 		accept_client(network, connected, context);
@@ -158,8 +164,8 @@ vmnet_return_t vmnet_network_connect(vmnet_network_ref network, const struct soc
 		connected(context, VMNET_FAILURE, -1, "the guest \"refuses\"");
 		return VMNET_SUCCESS;
 	case 24:
-		network->waiting = connected;
 		network->waiting_context = context;
+		__atomic_store_n(&network->waiting, connected, __ATOMIC_RELEASE);
 		return VMNET_SUCCESS;
 	default:
 		snprintf(error->text, sizeof(error->text), "no descriptor is left");
@@ -170,4 +176,14 @@ vmnet_return_t vmnet_network_connect(vmnet_network_ref network, const struct soc
 void fake_vmnet_answer(struct vmnet_network *network)
 {
 	accept_client(network, network->waiting, network->waiting_context);
+}
+
+int fake_vmnet_take_guest(struct vmnet_network *network, struct sockaddr_in *ret_asked)
+{
+	pthread_mutex_lock(&network->lock);
+	int fd = network->guest_fd;
+	network->guest_fd = -1;
+	*ret_asked = network->asked;
+	pthread_mutex_unlock(&network->lock);
+	return fd;
 }

@@ -353,16 +353,18 @@ static void test_connect(void **state)
 	char text[8];
 
 	for (int i = 0; i < 50; i++) { /* more than connections to the server */
+		struct sockaddr_in asked;
 		int fd;
 		assert_int_equal(connect_client_request(fixture->directory_fd, 22, &fd, &err), 0);
-		assert_int_equal(fixture->network.asked.sin_family, AF_INET);
-		assert_int_equal(ntohl(fixture->network.asked.sin_addr.s_addr), 0x0a010202);
+		int guest = fake_vmnet_take_guest(&fixture->network, &asked);
+		assert_int_equal(asked.sin_family, AF_INET);
+		assert_int_equal(ntohl(asked.sin_addr.s_addr), 0x0a010202);
 		assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
 		assert_int_equal(send(fd, "ping", 4, MSG_NOSIGNAL), 4);
-		assert_int_equal(recv(fixture->network.guest_fd, text, sizeof(text), 0), 4);
+		assert_int_equal(recv(guest, text, sizeof(text), 0), 4);
 		assert_int_equal(close(fd), 0);
-		assert_int_equal(recv(fixture->network.guest_fd, text, sizeof(text), 0), 0);
-		close(fixture->network.guest_fd);
+		assert_int_equal(recv(guest, text, sizeof(text), 0), 0);
+		close(guest);
 	}
 }
 
@@ -408,7 +410,9 @@ static void test_connect_asked_wrongly(void **state)
 				 -EREMOTEIO);
 		assert_non_null(strstr(err.text, rows[i].said));
 	}
-	assert_int_equal(fixture->network.asked.sin_port, 0);
+	struct sockaddr_in asked;
+	assert_int_equal(fake_vmnet_take_guest(&fixture->network, &asked), -1);
+	assert_int_equal(asked.sin_port, 0);
 }
 
 static void *ask_port_24(void *context)
@@ -428,6 +432,7 @@ static void test_connect_outlives_the_server(void **state)
 {
 	struct fixture *fixture = *state;
 	pthread_t thread;
+	struct sockaddr_in asked;
 	void *result;
 	json_t *answer;
 
@@ -441,7 +446,7 @@ static void test_connect_outlives_the_server(void **state)
 	fake_vmnet_answer(&fixture->network);
 	assert_int_equal(pthread_join(thread, &result), 0);
 	assert_ptr_equal(result, fixture);
-	close(fixture->network.guest_fd);
+	close(fake_vmnet_take_guest(&fixture->network, &asked));
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
