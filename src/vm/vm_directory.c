@@ -18,11 +18,16 @@
 #include "vm/files.h"
 #include "vm/vm_home.h"
 
-static bool has_config(int fd)
+static bool has_file(int fd, const char *name)
 {
 	struct stat status;
 
-	return fstatat(fd, "config.json", &status, 0) == 0 && S_ISREG(status.st_mode);
+	return fstatat(fd, name, &status, 0) == 0 && S_ISREG(status.st_mode);
+}
+
+static bool has_config(int fd)
+{
+	return has_file(fd, "config.json");
 }
 
 int vm_directory_open(const struct vm_home *home, const char *name,
@@ -57,6 +62,11 @@ void vm_directory_touch(const struct vm_directory *directory)
 	const struct timespec times[2] = { { .tv_nsec = UTIME_NOW }, { .tv_nsec = UTIME_OMIT } };
 
 	(void)futimens(directory->fd, times); /* only for show */
+}
+
+bool vm_directory_is_suspended(const struct vm_directory *directory)
+{
+	return has_file(directory->fd, VM_DIRECTORY_SAVED_STATE);
 }
 
 static int compare_names(const void *a, const void *b)

@@ -8,10 +8,12 @@
  *     nvram.bin     the firmware's variables (firmware.h), instead of kernel and initrd
  *     run.json control.sock qemu.log    of the run under way (run_state.h)
  *     agent.sock    of the run under way: whoever connects talks to the agent in the guest
+ *     suspend.state what the guest was when it was suspended; the next run goes on from there
  *
  * A directory without a config.json is not a VM, and is not seen.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +26,10 @@ struct vm_home;
 /* QEMU listens there. To connect, go by the directory's descriptor ("/proc/self/fd/N/agent.sock"): a home
  * of any depth fits into the 108 bytes of a unix address that way. */
 #define VM_AGENT_SOCKET_NAME "agent.sock"
+
+/* A guest's memory and devices as of its suspension. It goes with the MAC of that moment: another MAC, or
+ * any other change to the machine, makes it useless. */
+#define VM_DIRECTORY_SAVED_STATE "suspend.state"
 
 struct vm_directory {
 	char name[VM_NAME_MOST + 1];
@@ -39,6 +45,9 @@ int vm_directory_open(const struct vm_home *home, const char *name,
 void vm_directory_close(struct vm_directory *directory);
 /* Marks it as used now (`list` shows that). */
 void vm_directory_touch(const struct vm_directory *directory);
+
+/* There is a saved state. That of a VM which runs is not asked for. */
+bool vm_directory_is_suspended(const struct vm_directory *directory);
 
 /* The names of all VMs, sorted; the caller frees with vm_directory_free_names(). */
 int vm_directory_names(const struct vm_home *home, char ***ret_names, size_t *ret_count,

@@ -172,6 +172,22 @@ static void test_empty(void **state)
 	vm_directory_close(&directory);
 }
 
+static void test_suspended(void **state)
+{
+	struct fixture *fixture = *state;
+	struct vm_directory directory;
+
+	make(&fixture->home, "one");
+	assert_int_equal(vm_directory_open(&fixture->home, "one", &directory, NULL), 0);
+	assert_false(vm_directory_is_suspended(&directory));
+	assert_int_equal(mkdirat(directory.fd, VM_DIRECTORY_SAVED_STATE, 0700), 0);
+	assert_false(vm_directory_is_suspended(&directory));
+	assert_int_equal(unlinkat(directory.fd, VM_DIRECTORY_SAVED_STATE, AT_REMOVEDIR), 0);
+	scratch_write(directory.fd, VM_DIRECTORY_SAVED_STATE, "x");
+	assert_true(vm_directory_is_suspended(&directory));
+	vm_directory_close(&directory);
+}
+
 static void test_usage(void **state)
 {
 	struct fixture *fixture = *state;
@@ -199,6 +215,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bad_names_are_not_opened, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_withdraw, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_suspended, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_usage, setup, teardown),
 	};
 
