@@ -19,7 +19,7 @@ enum {
 
 struct command {
 	const char *name;
-	const char *summary;
+	const char *summary; /* NULL: not shown in the list of commands */
 	/* argv[0] is "tartlet NAME". Returns the exit code. */
 	int (*run)(int argc, char **argv);
 };
@@ -35,6 +35,8 @@ int command_netns(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_ssh(int argc, char **argv);
 int command_stop(int argc, char **argv);
+/* All that Tart has and we have not yet; argv[0] says which. */
+int command_unavailable(int argc, char **argv);
 
 /* Prints the sentence on standard error and returns the code. */
 int command_fail(int code, const struct error *err) MUST_USE;

@@ -23,6 +23,11 @@ static const struct command commands[] = {
 	{ "ssh", "log in to a running VM, or run a command in it, by ssh", command_ssh },
 	{ "netns", "run a command, or connect a network namespace, as a guest", command_netns },
 	{ "forward", "add, remove or list port forwards of a running VM", command_forward },
+	{ "pull", NULL, command_unavailable },
+	{ "push", NULL, command_unavailable },
+	{ "login", NULL, command_unavailable },
+	{ "logout", NULL, command_unavailable },
+	{ "fqn", NULL, command_unavailable },
 };
 
 static const struct command *find_command(const char *name)
@@ -47,8 +52,11 @@ static char *filter_help(int key, const char *text, void *input)
 	if (!stream)
 		return NULL;
 	fputs("Commands:\n", stream);
-	for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
-		fprintf(stream, "  %-9s %s\n", commands[i].name, commands[i].summary);
+	for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
+		if (commands[i].summary)
+			fprintf(stream, "  %-9s %s\n", commands[i].name, commands[i].summary);
+	}
+	fputs("Not available yet: pull, push, login, logout.\n", stream);
 	fputs("\n`tartlet COMMAND --help' has the options of a command, with examples.", stream);
 	return fclose(stream) == 0 ? help : NULL;
 }

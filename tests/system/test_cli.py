@@ -145,6 +145,20 @@ def test_help_of_a_command(cli, command):
     assert not cli.home.exists()
 
 
+@pytest.mark.parametrize(("argv", "instead"), [
+    (["pull", "--insecure", "ghcr.example/debian:latest"], "--from-disk"),
+    (["push", "one", "ghcr.example/debian:latest", "--chunk-size", "4"], "--from-disk"),
+    (["login"], "no registry"), (["logout", "ghcr.example"], "no registry"), (["fqn", "one"], "local"),
+])
+def test_registry_command(cli, argv, instead):
+    said = cli.refused(*argv, expect=1)
+    assert said.startswith(f"tartlet {argv[0]} is not available yet: ") and instead in said
+    assert cli.run(argv[0], "--help")[0].startswith(f"Usage: tartlet {argv[0]} ")
+    assert not cli.home.exists()
+    listed = cli.run("--help")[0].partition("Not available yet: ")[2].partition("\n")[0]
+    assert (argv[0] in listed) == (argv[0] != "fqn")  # which Tart hides, too
+
+
 @pytest.mark.parametrize("argv", [
     [], ["--nonsense"], ["nonsense"], ["create"], ["run"], ["ip"], ["get"], ["stop"], ["delete"],
     ["forward"], ["forward", "add"], ["forward", "add", "x"], ["forward", "remove", "x"],
