@@ -24,6 +24,7 @@
 #include "vm/qemu_log.h"
 #include "vm/qemu_version.h"
 #include "vm/run_state.h"
+#include "vm/serial_port.h"
 #include "vm/vm_config.h"
 #include "vm/vm_label.h"
 #include "vm/vm_lock.h"
@@ -41,6 +42,7 @@ struct run {
 	struct net_attach_choice net;
 	const char *firmware; /* NULL: the VM has its kernel */
 	struct run_disks disks;
+	struct serial_port serial;
 	int lock_fd;
 	int log_fd;
 	struct run_guest *guest;
@@ -212,6 +214,8 @@ static int find_parts(struct run *run, struct error *err)
 {
 	int r = run_disks_open(run->options->disks, run->options->disk_count, &run->disks, err);
 
+	if (r == 0 && run->options->serial_path)
+		r = serial_port_open(run->options->serial_path, &run->serial, err);
 	if (r < 0 || run->config.boot != VM_BOOT_UEFI)
 		return r;
 	run->firmware = firmware_find_code(run->directory->fd, err);
@@ -249,7 +253,7 @@ static int start(struct run *run, struct error *err)
 		.firmware = run->firmware,
 		.root_disk = run->options->root_disk,
 		.disks = &run->disks,
-		.serial = run->options->serial,
+		.serial = run->serial,
 		.log_fd = run->log_fd,
 		.network = run->network.network,
 		.tcp_backlog = run->options->network.tcp_backlog,
@@ -270,6 +274,7 @@ static void finish(struct run *run)
 	run->guest = run_guest_free(run->guest);
 	run->log_fd = fd_close(run->log_fd);
 	run_disks_done(&run->disks);
+	run->serial.fd = fd_close(run->serial.fd);
 	vm_config_done(&run->config);
 	run->lock_fd = fd_close(run->lock_fd);
 }
@@ -297,9 +302,12 @@ static int run_vm(const struct vm_home *home, const struct vm_directory *directo
 		.directory = directory,
 		.lock_fd = -1,
 		.log_fd = -1,
+		.serial.fd = -1,
 	};
 	struct error err = { .text = "" };
 
+	if (run.options->serial)
+		run.serial.kind = SERIAL_STDIO;
 	if (vm_label_from_name(directory->name, run.label_text))
 		run.label = run.label_text;
 	if (run_guest_new(&run.guest, &err) < 0)

@@ -11,7 +11,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -19,6 +18,7 @@
 #include "base/fd.h"
 #include "cli/command.h"
 #include "cli/run_disks.h"
+#include "cli/terminal_guard.h"
 #include "loop/child.h"
 #include "loop/loop.h"
 #include "loop/signals.h"
@@ -51,8 +51,7 @@ struct run_guest {
 	int stop_fd;	 /* signalfd, never read: is one pending that asks for the end? */
 	pthread_mutex_t detached_mutex;
 	char detached_error[sizeof(struct vmnet_error)]; /* under the mutex; "" = none */
-	struct termios terminal;
-	bool terminal_saved;
+	struct terminal_guard terminal;			 /* of a console on it */
 	bool started;
 	bool stopping;
 	bool qemu_runs;
@@ -96,6 +95,8 @@ static void child_ended(struct loop_child *child, int wait_status)
 
 	guest->wait_status = wait_status;
 	guest->qemu_runs = false;
+	terminal_guard_restore(
+		&guest->terminal); /* killed, QEMU could not; we are about to print */
 	loop_stop(guest->loop);
 }
 
@@ -369,10 +370,22 @@ static int start_qemu(struct run_guest *guest, int net_fd, int qmp_fd, struct er
 		.qmp_fd = qmp_fd,
 		.agent_path = VM_AGENT_SOCKET_NAME,
 	};
-	const int inherited[] = { qmp_fd, net_fd };
+	bool on_terminal = launch->serial.kind == SERIAL_STDIO;
+	int inherited[3];
+	size_t inherited_count = 0;
 	struct qemu_args args;
 	pid_t pid;
 
+	if (on_terminal) {
+		int r = terminal_guard_begin(&guest->terminal, err);
+		if (r < 0)
+			return r;
+	}
+	inherited[inherited_count++] = qmp_fd;
+	if (net_fd >= 0)
+		inherited[inherited_count++] = net_fd;
+	if (launch->serial.kind == SERIAL_TERMINAL || launch->serial.kind == SERIAL_OUTPUT)
+		inherited[inherited_count++] = launch->serial.fd;
 	int r = qemu_args_build(&qemu, &args);
 	if (r < 0) {
 		error_set(err, "out of memory");
@@ -382,12 +395,11 @@ static int start_qemu(struct run_guest *guest, int net_fd, int qmp_fd, struct er
 		.argv = args.argv,
 		.directory_fd = launch->directory->fd,
 		.log_fd = launch->log_fd,
-		.serial = launch->serial,
+		.serial = on_terminal,
 		.inherited = inherited,
-		.inherited_count = net_fd < 0 ? 1 : 2,
+		.inherited_count = inherited_count,
 		.signal_mask = &guest->signals.previous_mask,
 	};
-	guest->terminal_saved = launch->serial && tcgetattr(0, &guest->terminal) == 0;
 	r = qemu_process_start(&spawn, &pid, err);
 	qemu_args_done(&args);
 	if (r == 0)
@@ -453,7 +465,8 @@ static int outcome(struct run_guest *guest)
 		return COMMAND_OK;
 	}
 	/* Ctrl-A X on the console: QEMU takes it as its own `quit`, which we never send. */
-	if (well && guest->launch.serial && strcmp(guest->qmp.stop_cause, "host-qmp-quit") == 0)
+	if (well && guest->launch.serial.kind == SERIAL_STDIO &&
+	    strcmp(guest->qmp.stop_cause, "host-qmp-quit") == 0)
 		return COMMAND_OK;
 	print_end_of_qemu(guest);
 	return COMMAND_FAILED;
@@ -484,9 +497,7 @@ static void end_qemu(struct run_guest *guest)
 	/* Killed, QEMU left it there. Without a launch the run under way is another's. */
 	if (guest->launch.directory)
 		(void)unlinkat(guest->launch.directory->fd, VM_AGENT_SOCKET_NAME, 0);
-	/* QEMU had the terminal in raw mode; killed, it could not set it back. */
-	if (guest->terminal_saved)
-		(void)tcsetattr(0, TCSANOW, &guest->terminal);
+	terminal_guard_end(&guest->terminal);
 }
 
 struct run_guest *run_guest_free(struct run_guest *guest)

@@ -7,6 +7,7 @@
 #include "vm/accel.h"
 #include "vm/disk_options.h"
 #include "vm/net_attach.h"
+#include "vm/serial_port.h"
 #include "vmnet/vmnet.h"
 
 struct error;
@@ -25,7 +26,7 @@ struct run_guest_launch {
 	const char *firmware; /* as in struct qemu_launch */
 	struct disk_options root_disk;
 	const struct run_disks *disks;
-	bool serial;
+	struct serial_port serial; /* borrowed */
 	int log_fd;
 	vmnet_network_ref network;
 	enum vmnet_tcp_backlog tcp_backlog;

@@ -27,6 +27,7 @@ enum {
 	KEY_ATTACH,
 	KEY_NO_GRAPHICS,
 	KEY_SERIAL,
+	KEY_SERIAL_PATH,
 	KEY_ACCEL,
 	KEY_ROOT_DISK,
 	KEY_DISK,
@@ -54,6 +55,11 @@ static const struct argp_option options_table[] = {
 	{ .name = "serial",
 	  .key = KEY_SERIAL,
 	  .doc = "the VM's console on this terminal (Ctrl-A X ends it)",
+	  .group = 2 },
+	{ .name = "serial-path",
+	  .key = KEY_SERIAL_PATH,
+	  .arg = "PATH",
+	  .doc = "the VM's console on another terminal (such as the end of a pty), or into a file",
 	  .group = 2 },
 	{ .name = "accel",
 	  .key = KEY_ACCEL,
@@ -128,6 +134,11 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case KEY_SERIAL:
 		options->serial = true;
 		return 0;
+	case KEY_SERIAL_PATH:
+		if (!argument[0])
+			argp_error(state, "--serial-path needs the name of a terminal or a file");
+		options->serial_path = argument;
+		return 0;
 	case KEY_ACCEL:
 		if (!accel_parse(argument, &options->accel))
 			argp_error(state,
@@ -158,6 +169,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 			argp_error(state,
 				   "--net-bridged, --net-softnet, --net-host and --net-vmnet "
 				   "are mutually exclusive");
+		if (options->serial && options->serial_path)
+			argp_error(state, "--serial and --serial-path are mutually exclusive");
 		return 0;
 	default:
 		return parse_network(key, state);

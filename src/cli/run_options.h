@@ -15,6 +15,7 @@ struct run_options {
 	struct network_options network;
 	const char *not_available; /* a network option that is recognised, no more; NULL = none */
 	bool serial;
+	const char *serial_path; /* NULL = none */
 	enum accel accel;
 	enum net_attach net_attach;
 	struct disk_options root_disk;

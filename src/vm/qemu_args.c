@@ -213,11 +213,31 @@ static void add_devices(struct builder *builder, const struct qemu_launch *launc
 	add(builder, "socket,id=qmp0,fd=%d", launch->qmp_fd);
 	add(builder, "-mon");
 	add(builder, "chardev=qmp0,mode=control");
-	if (!launch->serial)
+}
+
+static void add_serial(struct builder *builder, const struct serial_port *serial)
+{
+	if (serial->kind == SERIAL_NONE)
 		return;
-	/* signal=off: Ctrl-C goes to the guest. mux: Ctrl-A X ends QEMU. */
+	if (serial->kind != SERIAL_STDIO) {
+		add(builder, "-add-fd");
+		add(builder, "fd=%d,set=1", serial->fd);
+	}
 	add(builder, "-chardev");
-	add(builder, "stdio,id=console0,mux=on,signal=off");
+	switch (serial->kind) {
+	case SERIAL_NONE:
+		break;
+	case SERIAL_STDIO:
+		/* signal=off: Ctrl-C goes to the guest. mux: Ctrl-A X ends QEMU. */
+		add(builder, "stdio,id=console0,mux=on,signal=off");
+		break;
+	case SERIAL_TERMINAL:
+		add(builder, "serial,id=console0,path=/dev/fdset/1");
+		break;
+	case SERIAL_OUTPUT:
+		add(builder, "file,id=console0,path=/dev/fdset/1,append=on");
+		break;
+	}
 	add(builder, "-serial");
 	add(builder, "chardev:console0");
 }
@@ -236,6 +256,7 @@ int qemu_args_build(const struct qemu_launch *launch, struct qemu_args *ret_args
 	add_network(&builder, launch);
 	add_agent(&builder, launch->agent_path);
 	add_devices(&builder, launch);
+	add_serial(&builder, &launch->serial);
 	if (builder.failed) {
 		qemu_args_done(&builder.args);
 		return -ENOMEM;

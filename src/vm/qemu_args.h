@@ -9,6 +9,7 @@
 #include "vm/disk_image.h"
 #include "vm/disk_options.h"
 #include "vm/net_attach.h"
+#include "vm/serial_port.h"
 
 struct vm_config;
 
@@ -25,9 +26,9 @@ struct qemu_disk {
 
 struct qemu_launch {
 	const struct vm_config *config;
-	const char *label;    /* NULL = none */
-	enum accel accel;     /* not ACCEL_AUTO */
-	bool serial;	      /* the console on QEMU's standard input and output */
+	const char *label; /* NULL = none */
+	enum accel accel;  /* not ACCEL_AUTO */
+	struct serial_port serial;
 	const char *firmware; /* VM_BOOT_UEFI: the code, an absolute path; else NULL */
 	struct disk_options root_disk;
 	const struct qemu_disk *disks;

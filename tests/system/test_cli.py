@@ -179,6 +179,7 @@ def test_registry_command(cli, argv, instead):
     ["create", "x", "--kernel", "k", "--initrd", "i", "--disk-size", "-1"],
     ["create", "x", "--kernel", "k", "--initrd", "i", "--cmdline", "a\nb"],
     ["create", "x", "y", "--kernel", "k", "--initrd", "i"],
+    ["run", "x", "--serial-path", ""], ["run", "x", "--serial", "--serial-path", "p"],
     ["run", "x", "y"], ["run", "x", "--accel", "hvf"], ["run", "x", "--nonsense"],
     ["run", "x", "--net-pcap", ""], ["run", "x", "--net-attach", "tap"],
     ["run", "x", "--net-host-access", "all"],

@@ -152,7 +152,7 @@ static void test_kvm_with_disks_and_console(void **state)
 	const struct qemu_launch launch = {
 		.config = &config,
 		.accel = ACCEL_KVM,
-		.serial = true,
+		.serial.kind = SERIAL_STDIO,
 		.net.attach = NET_ATTACH_STREAM,
 		.net_fd = 3,
 		.qmp_fd = 4,
@@ -298,6 +298,37 @@ static void test_firmware_and_disks(void **state)
 	}
 }
 
+/* The serial port on a descriptor that QEMU inherits. */
+static void test_serial_path(void **state)
+{
+	static const struct {
+		enum serial_kind kind;
+		const char *chardev;
+	} rows[] = {
+		{ SERIAL_TERMINAL, "serial,id=console0,path=/dev/fdset/1" },
+		{ SERIAL_OUTPUT, "file,id=console0,path=/dev/fdset/1,append=on" },
+	};
+	struct vm_config config = small_config();
+	struct qemu_launch launch = {
+		.config = &config,
+		.accel = ACCEL_TCG,
+		.serial.fd = 9,
+		.net.attach = NET_ATTACH_STREAM,
+		.agent_path = "agent.sock",
+	};
+	struct qemu_args args;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		launch.serial.kind = rows[i].kind;
+		assert_int_equal(qemu_args_build(&launch, &args), 0);
+		assert_string_equal(argument_after(&args, "-add-fd", 0), "fd=9,set=1");
+		assert_string_equal(argument_after(&args, "-chardev", 2), rows[i].chardev);
+		assert_string_equal(argument_after(&args, "-serial", 0), "chardev:console0");
+		qemu_args_done(&args);
+	}
+}
+
 static void test_the_most_of_all_fits(void **state)
 {
 	struct vm_config config = small_config();
@@ -305,7 +336,7 @@ static void test_the_most_of_all_fits(void **state)
 		.config = &config,
 		.label = "x",
 		.accel = ACCEL_KVM,
-		.serial = true,
+		.serial.kind = SERIAL_STDIO,
 		.net.attach = NET_ATTACH_VHOST_USER,
 		.net_path = "net.sock",
 		.agent_path = "agent.sock",
@@ -333,6 +364,7 @@ int main(void)
 		cmocka_unit_test(test_vhost_user),
 		cmocka_unit_test(test_label_with_commas),
 		cmocka_unit_test(test_firmware_and_disks),
+		cmocka_unit_test(test_serial_path),
 		cmocka_unit_test(test_the_most_of_all_fits),
 	};
 
