@@ -29,6 +29,7 @@ struct create_options {
 	const char *disk;
 	bool backing;
 	bool linux_empty;
+	bool force;
 	unsigned long disk_gb; /* 0 = not given */
 	unsigned cpu_count;
 	unsigned long memory_mb;
@@ -45,6 +46,7 @@ enum {
 	KEY_DISK_SIZE,
 	KEY_CPU,
 	KEY_MEMORY,
+	KEY_FORCE,
 };
 
 static const struct argp_option options_table[] = {
@@ -73,6 +75,7 @@ static const struct argp_option options_table[] = {
 	  .key = KEY_MEMORY,
 	  .arg = "MB",
 	  .doc = "memory in MiB (default: 1024)" },
+	{ .name = "force", .key = KEY_FORCE, .doc = "replace a VM of that name, unless it runs" },
 	{ 0 },
 };
 
@@ -131,6 +134,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_LINUX:
 		options->linux_empty = true;
+		return 0;
+	case KEY_FORCE:
+		options->force = true;
 		return 0;
 	case KEY_DISK_SIZE:
 		options->disk_gb =
@@ -248,19 +254,16 @@ static int fill(int directory_fd, const struct create_options *options, struct e
 static int create(const struct vm_home *home, const struct create_options *options,
 		  struct error *err)
 {
-	struct vm_draft draft;
+	struct vm_draft draft = { .fd = -1 };
 
-	/* Before the copies, which may take long; publishing decides. */
-	if (faccessat(home->vms_fd, options->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
-		error_set(err, "VM \"%s\" already exists", options->name);
-		return -EEXIST;
-	}
-	int r = vm_draft_begin(home, &draft, err);
+	int r = named_vm_check_new(home, options->name, options->force, err);
+	if (r == 0)
+		r = vm_draft_begin(home, &draft, err);
 	if (r < 0)
 		return r;
 	r = fill(draft.fd, options, err);
 	if (r == 0)
-		r = vm_draft_publish(home, &draft, options->name, err);
+		r = named_vm_publish(home, &draft, options->name, options->force, err);
 	vm_draft_end(home, &draft);
 	return r;
 }
@@ -293,8 +296,9 @@ int command_create(int argc, char **argv)
 	int code = command_open_home(&home);
 	if (code != COMMAND_OK)
 		return code;
-	if (create(&home, &options, &err) < 0)
-		code = command_fail(COMMAND_FAILED, &err);
+	int r = create(&home, &options, &err);
+	if (r < 0)
+		code = command_fail(r == -EBUSY ? COMMAND_VM_STATE : COMMAND_FAILED, &err);
 	vm_home_close(&home);
 	return code;
 }

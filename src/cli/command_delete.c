@@ -33,9 +33,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	}
 }
 
-/* The directory goes at one stroke; it comes back where the assignment cannot be removed. */
-static int remove_whole(const struct vm_home *home, const struct vm_directory *directory,
-			struct error *err)
+/* The directory goes at one stroke, into the draft; it comes back where the assignment cannot be
+ * removed. */
+static int withdraw(const struct vm_home *home, const struct vm_directory *directory,
+		    struct vm_draft *ret_draft, struct error *err)
 {
 	autofree char *state_directory = NULL;
 	struct vmnet_error vmnet_error = { .text = "" };
@@ -49,16 +50,16 @@ static int remove_whole(const struct vm_home *home, const struct vm_directory *d
 		return r;
 	vmnet_return_t status =
 		vmnet_assignment_remove(state_directory, directory->name, &vmnet_error);
-	if (status != VMNET_SUCCESS) {
-		error_set(err, "cannot remove the network assignment of VM \"%s\": %s",
-			  directory->name,
-			  vmnet_error.text[0] ? vmnet_error.text : vmnet_return_name(status));
-		r = status == VMNET_BUFFER_EXHAUSTED ? -ENOSPC : -EIO;
-		if (vm_draft_publish(home, &draft, directory->name, NULL) < 0)
-			error_prefix(err, "VM \"%s\" is removed, but", directory->name);
+	if (status == VMNET_SUCCESS) {
+		*ret_draft = draft;
+		return 0;
 	}
+	error_set(err, "cannot remove the network assignment of VM \"%s\": %s", directory->name,
+		  vmnet_error.text[0] ? vmnet_error.text : vmnet_return_name(status));
+	if (vm_directory_restore(home, directory, &draft, NULL) < 0)
+		error_prefix(err, "VM \"%s\" is removed, but", directory->name);
 	vm_draft_end(home, &draft);
-	return r;
+	return status == VMNET_BUFFER_EXHAUSTED ? -ENOSPC : -EIO;
 }
 
 /*
@@ -66,19 +67,48 @@ static int remove_whole(const struct vm_home *home, const struct vm_directory *d
  * their place: the VM stays to be seen until the assignment is gone too, so that an end in between
  * leaves what can be deleted again, and no assignment without a VM.
  */
-static int remove_vm(const struct vm_home *home, const struct vm_directory *directory,
-		     struct error *err)
+static int withdraw_or_empty(const struct vm_home *home, const struct vm_directory *directory,
+			     struct vm_draft *ret_draft, struct error *err)
 {
-	int r = remove_whole(home, directory, err);
+	int r = withdraw(home, directory, ret_draft, err);
 	if (r != -ENOSPC)
 		return r;
 	r = vm_directory_empty(directory, err);
 	if (r < 0)
 		return r;
-	r = remove_whole(home, directory, err);
+	r = withdraw(home, directory, ret_draft, err);
 	if (r < 0)
 		error_prefix(err, "the files of VM \"%s\" are removed, the VM is not",
 			     directory->name);
+	return r;
+}
+
+/* Under the home's lock. The VM's lock is for who does not know that one: nobody starts what is being
+ * deleted. */
+static int take_out(const struct vm_home *home, const struct vm_directory *directory,
+		    struct vm_draft *ret_draft, struct error *err)
+{
+	int r = vm_directory_check_free(home, directory, err);
+	if (r < 0)
+		return r;
+	autoclose int lock_fd = vm_home_explain_write(home, vm_lock_take(directory->fd, err), err);
+	if (lock_fd == -EBUSY)
+		error_set(err, "VM \"%s\" is running", directory->name);
+	return lock_fd < 0 ? lock_fd : withdraw_or_empty(home, directory, ret_draft, err);
+}
+
+static int delete_vm(const struct vm_home *home, const struct vm_directory *directory,
+		     struct error *err)
+{
+	struct vm_draft draft;
+
+	int r = vm_home_lock(home, err);
+	if (r < 0)
+		return r;
+	r = take_out(home, directory, &draft, err);
+	vm_home_unlock(home);
+	if (r == 0)
+		vm_draft_end(home, &draft); /* a large disk takes its time */
 	return r;
 }
 
@@ -90,14 +120,9 @@ static int delete_one(const struct vm_home *home, const char *name)
 	int code = named_vm_open(home, name, COMMAND_VM_STATE, &directory);
 	if (code != COMMAND_OK)
 		return code;
-	/* Held to the end: nobody starts what is being deleted. */
-	int lock_fd = vm_home_explain_write(home, vm_lock_take(directory.fd, &err), &err);
-	if (lock_fd == -EBUSY)
-		error_set(&err, "VM \"%s\" is running", name);
-	if (lock_fd < 0 || remove_vm(home, &directory, &err) < 0)
-		code = command_fail(COMMAND_FAILED, &err);
-	if (lock_fd >= 0)
-		fd_close(lock_fd);
+	int r = delete_vm(home, &directory, &err);
+	if (r < 0)
+		code = command_fail(r == -ENOENT ? COMMAND_VM_STATE : COMMAND_FAILED, &err);
 	vm_directory_close(&directory);
 	return code;
 }

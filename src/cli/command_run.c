@@ -90,20 +90,22 @@ static int resolve_mac_collision(struct run *run, struct error *err)
 	return r;
 }
 
-/* Under the home's lock. -EBUSY: the VM runs already. */
+/* Under the home's lock. -EALREADY: the VM runs already. */
 static int lock_vm(struct run *run, struct error *err)
 {
 	/* Asked before a new MAC is saved, which would replace the file that the other holds. */
 	if (vm_lock_holder(run->directory->fd) != 0)
-		return -EBUSY;
-	int r = vm_config_load(run->directory->fd, &run->config, err);
+		return -EALREADY;
+	int r = vm_directory_check_free(run->home, run->directory, err);
+	if (r == 0)
+		r = vm_config_load(run->directory->fd, &run->config, err);
 	if (r == 0)
 		r = resolve_mac_collision(run, err);
 	if (r < 0)
 		return r;
 	r = vm_home_explain_write(run->home, vm_lock_take(run->directory->fd, err), err);
 	if (r < 0)
-		return r;
+		return r == -EBUSY ? -EALREADY : r;
 	run->lock_fd = r;
 	return 0;
 }
@@ -117,10 +119,10 @@ static int take_vm(struct run *run)
 		r = lock_vm(run, &err);
 		vm_home_unlock(run->home);
 	}
-	if (r == -EBUSY) {
+	if (r == -EALREADY)
 		error_set(&err, "VM \"%s\" is already running!", run->directory->name);
+	if (r == -EALREADY || r == -EBUSY)
 		return command_fail(COMMAND_VM_STATE, &err);
-	}
 	return r < 0 ? command_fail(COMMAND_FAILED, &err) : COMMAND_OK;
 }
 

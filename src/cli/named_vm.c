@@ -1,6 +1,8 @@
 #include "cli/named_vm.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "cli/command.h"
@@ -51,6 +53,47 @@ int named_vm_not_running(const struct vm_directory *directory)
 
 	error_set(&err, "VM \"%s\" is not running", directory->name);
 	return command_fail(COMMAND_VM_STATE, &err);
+}
+
+static int explain_existing(const char *name, int status, struct error *err)
+{
+	if (status == -EEXIST)
+		error_set(err, "VM \"%s\" already exists: --force replaces it", name);
+	return status;
+}
+
+int named_vm_check_new(const struct vm_home *home, const char *name, bool force, struct error *err)
+{
+	struct vm_directory directory = { .fd = -1 };
+	struct stat status;
+
+	if (fstatat(home->vms_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	if (!force)
+		return explain_existing(name, -EEXIST, err);
+	int r = vm_directory_open(home, name, &directory, err);
+	if (r == -ENOENT) {
+		error_set(err, "%s/vms/%s is there, but is no VM: it is not replaced", home->path,
+			  name);
+		return -EEXIST;
+	}
+	if (r < 0)
+		return r;
+	r = vm_home_lock(home, err);
+	if (r == 0) {
+		r = vm_directory_check_free(home, &directory, err);
+		vm_home_unlock(home);
+	}
+	vm_directory_close(&directory);
+	return r == -ENOENT ? 0 : r; /* removed meanwhile */
+}
+
+int named_vm_publish(const struct vm_home *home, const struct vm_draft *draft, const char *name,
+		     bool force, struct error *err)
+{
+	if (force)
+		return vm_draft_replace(home, draft, name, err);
+	return explain_existing(name, vm_draft_publish(home, draft, name, err), err);
 }
 
 int named_vm_act(const char *name, int missing_code, named_vm_fn *act, const void *options)

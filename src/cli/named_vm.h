@@ -2,6 +2,7 @@
 /* The VM that a command line names: its NAME argument, and opening that VM or saying why not. */
 
 #include <argp.h>
+#include <stdbool.h>
 
 #include "base/compiler.h"
 #include "vm/vm_directory.h"
@@ -21,6 +22,17 @@ int named_vm_open(const struct vm_home *home, const char *name, int missing_code
 		  struct vm_directory *ret_directory) MUST_USE;
 /* Prints that it does not run. Returns the exit code. */
 int named_vm_not_running(const struct vm_directory *directory) MUST_USE;
+
+/*
+ * For who makes the VM `name`, before the work, which may take long: 0; -EEXIST with a sentence when
+ * there is such a VM and `force` does not say to replace it; -EBUSY with a sentence when it cannot be
+ * replaced now. named_vm_publish() decides.
+ */
+int named_vm_check_new(const struct vm_home *home, const char *name, bool force,
+		       struct error *err) MUST_USE;
+/* vm_draft_publish(), or with `force` vm_draft_replace(). */
+int named_vm_publish(const struct vm_home *home, const struct vm_draft *draft, const char *name,
+		     bool force, struct error *err) MUST_USE;
 
 /* What a command does with its VM. Returns the exit code. */
 typedef int named_vm_fn(const struct vm_home *home, const struct vm_directory *directory,

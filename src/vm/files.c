@@ -67,6 +67,12 @@ static int write_all(int fd, const char *data, size_t size)
 	return 0;
 }
 
+/* Some file systems cannot. */
+static int sync_directory(int fd)
+{
+	return fsync(fd) < 0 && errno != EINVAL && errno != EROFS && errno != EBADF ? -errno : 0;
+}
+
 int files_write_atomic(int directory_fd, const char *name, const char *data, size_t size)
 {
 	char temporary[300];
@@ -87,10 +93,36 @@ int files_write_atomic(int directory_fd, const char *name, const char *data, siz
 		(void)unlinkat(directory_fd, temporary, 0); /* the first error is the one to tell */
 		return r;
 	}
-	/* The rename itself; some file systems cannot sync a directory. */
-	if (fsync(directory_fd) < 0 && errno != EINVAL && errno != EROFS && errno != EBADF)
+	return sync_directory(directory_fd); /* the rename itself */
+}
+
+static int sync_entry(int directory_fd, const char *name)
+{
+	struct stat status;
+
+	if (fstatat(directory_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	return 0;
+	if (!S_ISREG(status.st_mode))
+		return 0;
+	autoclose int fd = openat(directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+int files_sync(int directory_fd)
+{
+	int fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
+	int r = stream ? 0 : -errno;
+
+	if (!stream) {
+		fd_close(fd);
+		return r;
+	}
+	struct dirent *entry;
+	while (r == 0 && (entry = readdir(stream)))
+		r = sync_entry(directory_fd, entry->d_name);
+	closedir(stream);
+	return r < 0 ? r : sync_directory(directory_fd);
 }
 
 struct copy {

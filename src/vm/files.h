@@ -34,6 +34,9 @@ struct files_progress {
  */
 int files_copy(int from_fd, int to_fd, struct files_progress *progress) MUST_USE;
 
+/* Waits until the directory and the regular files right in it are on the disk. 0 or negative errno. */
+int files_sync(int directory_fd) MUST_USE;
+
 /* Removes a file, or a directory and what is in it; links are not followed. 0 (also when there is
  * none) or negative errno. */
 int files_remove_tree(int directory_fd, const char *name);

@@ -17,6 +17,7 @@
 #include "vm/disk_image.h"
 #include "vm/files.h"
 #include "vm/vm_home.h"
+#include "vm/vm_lock.h"
 
 static bool has_file(int fd, const char *name)
 {
@@ -67,6 +68,52 @@ void vm_directory_touch(const struct vm_directory *directory)
 bool vm_directory_is_suspended(const struct vm_directory *directory)
 {
 	return has_file(directory->fd, VM_DIRECTORY_SAVED_STATE);
+}
+
+int vm_directory_share(const struct vm_directory *directory, struct error *err)
+{
+	if (flock(directory->fd, LOCK_SH | LOCK_NB) == 0)
+		return 0;
+	int r = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	error_set(err, "VM \"%s\" is being removed", directory->name);
+	return r;
+}
+
+static bool is_current(const struct vm_home *home, const struct vm_directory *directory)
+{
+	struct stat here;
+	struct stat there;
+
+	return fstat(directory->fd, &here) == 0 &&
+	       fstatat(home->vms_fd, directory->name, &there, 0) == 0 &&
+	       here.st_ino == there.st_ino && here.st_dev == there.st_dev;
+}
+
+/* Asked by a descriptor of its own, whose lock is nobody's share. */
+static bool is_shared(const struct vm_directory *directory)
+{
+	autoclose int fd = openat(directory->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+int vm_directory_check_free(const struct vm_home *home, const struct vm_directory *directory,
+			    struct error *err)
+{
+	if (!is_current(home, directory)) {
+		error_set(err, "the specified VM \"%s\" does not exist", directory->name);
+		return -ENOENT;
+	}
+	if (vm_lock_holder(directory->fd) != 0) {
+		error_set(err, "VM \"%s\" is running", directory->name);
+		return -EBUSY;
+	}
+	if (is_shared(directory)) {
+		error_set(err, "VM \"%s\" is being copied: try again when that is done",
+			  directory->name);
+		return -EBUSY;
+	}
+	return 0;
 }
 
 static int compare_names(const void *a, const void *b)
@@ -167,19 +214,80 @@ int vm_draft_begin(const struct vm_home *home, struct vm_draft *ret_draft, struc
 	return 0;
 }
 
-int vm_draft_publish(const struct vm_home *home, const struct vm_draft *draft, const char *name,
-		     struct error *err)
+static int cannot_make(const struct vm_home *home, const char *name, int r, struct error *err)
 {
-	if (renameat2(home->tmp_fd, draft->temporary, home->vms_fd, name, RENAME_NOREPLACE) == 0) {
+	error_set(err, "cannot make %s/vms/%s: %s", home->path, name, strerror(-r));
+	return r;
+}
+
+/* Under the home's lock, without which the sweep does nothing: the draft's own is given up, for in
+ * vms/ it would look like a share. */
+static int put(const struct vm_home *home, const struct vm_draft *draft, const char *name,
+	       unsigned flags, struct error *err)
+{
+	(void)flock(draft->fd, LOCK_UN);
+	if (renameat2(home->tmp_fd, draft->temporary, home->vms_fd, name, flags) == 0) {
 		(void)fsync(home->vms_fd); /* not every file system can */
 		return 0;
 	}
 	int r = -errno;
-	if (r == -EEXIST)
-		error_set(err, "VM \"%s\" already exists", name);
-	else
-		error_set(err, "cannot make %s/vms/%s: %s", home->path, name, strerror(-r));
+	if (r != -EEXIST)
+		return cannot_make(home, name, r, err);
+	error_set(err, "VM \"%s\" already exists", name);
 	return r;
+}
+
+static int replace(const struct vm_home *home, const struct vm_draft *draft, const char *name,
+		   struct error *err)
+{
+	struct vm_directory old = { .fd = -1 };
+	int r = vm_directory_open(home, name, &old, err);
+
+	if (r == -ENOENT)
+		return put(home, draft, name, RENAME_NOREPLACE, err);
+	if (r < 0)
+		return r;
+	r = vm_directory_check_free(home, &old, err);
+	if (r == 0)
+		r = put(home, draft, name, RENAME_EXCHANGE, err);
+	vm_directory_close(&old);
+	return r;
+}
+
+typedef int publish_fn(const struct vm_home *home, const struct vm_draft *draft, const char *name,
+		       struct error *err);
+
+static int publish_whole(const struct vm_home *home, const struct vm_draft *draft, const char *name,
+			 publish_fn *publish, struct error *err)
+{
+	int r = files_sync(draft->fd);
+
+	if (r < 0)
+		return cannot_make(home, name, r, err);
+	r = vm_home_lock(home, err);
+	if (r < 0)
+		return r;
+	r = publish(home, draft, name, err);
+	vm_home_unlock(home);
+	return r;
+}
+
+static int publish_new(const struct vm_home *home, const struct vm_draft *draft, const char *name,
+		       struct error *err)
+{
+	return put(home, draft, name, RENAME_NOREPLACE, err);
+}
+
+int vm_draft_publish(const struct vm_home *home, const struct vm_draft *draft, const char *name,
+		     struct error *err)
+{
+	return publish_whole(home, draft, name, publish_new, err);
+}
+
+int vm_draft_replace(const struct vm_home *home, const struct vm_draft *draft, const char *name,
+		     struct error *err)
+{
+	return publish_whole(home, draft, name, replace, err);
 }
 
 void vm_draft_end(const struct vm_home *home, struct vm_draft *draft)
@@ -209,6 +317,12 @@ int vm_directory_withdraw(const struct vm_home *home, const struct vm_directory 
 	}
 	*ret_draft = draft;
 	return 0;
+}
+
+int vm_directory_restore(const struct vm_home *home, const struct vm_directory *directory,
+			 const struct vm_draft *draft, struct error *err)
+{
+	return put(home, draft, directory->name, RENAME_NOREPLACE, err);
 }
 
 int vm_directory_empty(const struct vm_directory *directory, struct error *err)

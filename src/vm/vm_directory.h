@@ -49,6 +49,20 @@ void vm_directory_touch(const struct vm_directory *directory);
 /* There is a saved state. That of a VM which runs is not asked for. */
 bool vm_directory_is_suspended(const struct vm_directory *directory);
 
+/*
+ * Who reads a VM's files for long, to copy them, holds a share of its directory, by its descriptor and
+ * until that is closed. Under the home's lock, after vm_directory_check_free(). 0, or -EBUSY with a
+ * sentence.
+ */
+int vm_directory_share(const struct vm_directory *directory, struct error *err) MUST_USE;
+/*
+ * For who starts, changes or removes the VM, under the home's lock, which keeps it so: 0; -EBUSY with
+ * a sentence when it runs or somebody has a share of it; -ENOENT with a sentence when it is no longer
+ * the VM of that name. The caller neither holds the VM's lock nor has a share.
+ */
+int vm_directory_check_free(const struct vm_home *home, const struct vm_directory *directory,
+			    struct error *err) MUST_USE;
+
 /* The names of all VMs, sorted; the caller frees with vm_directory_free_names(). */
 int vm_directory_names(const struct vm_home *home, char ***ret_names, size_t *ret_count,
 		       struct error *err) MUST_USE;
@@ -61,19 +75,29 @@ struct vm_draft {
 };
 int vm_draft_begin(const struct vm_home *home, struct vm_draft *ret_draft,
 		   struct error *err) MUST_USE;
-/* Makes the draft the VM `name`. -EEXIST with a sentence when there is such a VM: it stays as it
- * is. On success and failure the draft is still to be ended. */
+/*
+ * Makes the draft the VM `name`, once all of it is on the disk. Takes the home's lock. -EEXIST with a
+ * sentence when there is such a VM: it stays as it is. On success and failure the draft is still to be
+ * ended.
+ */
 int vm_draft_publish(const struct vm_home *home, const struct vm_draft *draft, const char *name,
 		     struct error *err) MUST_USE;
-/* Removes what was not published. */
+/* The same, but takes the place of such a VM at one stroke, or says -EBUSY as
+ * vm_directory_check_free(). The old VM is removed with the draft, or by the next sweep. */
+int vm_draft_replace(const struct vm_home *home, const struct vm_draft *draft, const char *name,
+		     struct error *err) MUST_USE;
+/* Removes what was not published, or was replaced. */
 void vm_draft_end(const struct vm_home *home, struct vm_draft *draft);
 
 /*
- * Takes the VM out of vms/ into tmp/ at one stroke. The caller holds its lock. `draft` then holds
- * it: vm_draft_publish() brings it back, vm_draft_end() removes it for good.
+ * Takes the VM out of vms/ into tmp/ at one stroke. The caller holds the home's lock and the VM's.
+ * `draft` then holds it: vm_directory_restore() brings it back, vm_draft_end() removes it for good.
  */
 int vm_directory_withdraw(const struct vm_home *home, const struct vm_directory *directory,
 			  struct vm_draft *ret_draft, struct error *err) MUST_USE;
+/* Still under that lock; the draft is still to be ended. */
+int vm_directory_restore(const struct vm_home *home, const struct vm_directory *directory,
+			 const struct vm_draft *draft, struct error *err) MUST_USE;
 
 /* Removes all that the VM has but its config.json: it is still there, locked, and can be deleted, but
  * not run any more. 0 or negative errno. */

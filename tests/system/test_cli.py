@@ -337,8 +337,22 @@ def test_create_with_a_full_disk(cli):
 def test_create_leaves_the_existing_vm(cli, vm):
     before = (cli.home / "vms/one/config.json").read_bytes()
     assert cli.refused("create", "one", "--kernel", cli.path / "kernel", "--initrd", cli.path / "initrd",
-                       expect=1) == 'VM "one" already exists\n'
+                       expect=1) == 'VM "one" already exists: --force replaces it\n'
     assert (cli.home / "vms/one/config.json").read_bytes() == before
+
+
+def test_create_by_force(cli, vm):
+    before = cli.config("one")["macAddress"]
+    (cli.home / "vms/one/known_hosts").touch()
+    cli.create("one", "--force", "--cpu", 3)
+    assert cli.config("one")["cpuCount"] == 3 and cli.config("one")["macAddress"] != before
+    assert not (cli.home / "vms/one/known_hosts").exists()
+    cli.create("two", "--force")  # where there is none
+    assert list((cli.home / "tmp").iterdir()) == []
+    running = cli.start("one", "--accel", "tcg")
+    assert cli.refused("create", "one", "--linux", "--force", expect=2) == 'VM "one" is running\n'
+    assert running.end(signal.SIGTERM)[0] == 0
+    assert cli.config("one")["cpuCount"] == 3
 
 
 def test_home_cannot_be_made(cli):

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -216,11 +217,49 @@ static void acting(void **state)
 	assert_int_equal(setenv("TARTLET_HOME", home_path, 1), 0);
 }
 
+static int make_over(const struct vm_home *home, bool force, struct error *err)
+{
+	struct vm_draft draft;
+
+	assert_int_equal(vm_draft_begin(home, &draft, NULL), 0);
+	int fd = openat(draft.fd, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	(void)close(fd);
+	int result = named_vm_publish(home, &draft, "old", force, err);
+
+	vm_draft_end(home, &draft);
+	return result;
+}
+
+static void replacing(void **state)
+{
+	struct vm_home home;
+	struct error err;
+
+	(void)state;
+	make_vm("old");
+	assert_int_equal(vm_home_open(&home, NULL), 0);
+	assert_int_equal(named_vm_check_new(&home, "new", false, &err), 0);
+	assert_int_equal(named_vm_check_new(&home, "new", true, &err), 0);
+	assert_int_equal(named_vm_check_new(&home, "old", true, &err), 0);
+	assert_int_equal(named_vm_check_new(&home, "old", false, &err), -EEXIST);
+	assert_string_equal(err.text, "VM \"old\" already exists: --force replaces it");
+	assert_int_equal(make_over(&home, false, &err), -EEXIST);
+	assert_string_equal(err.text, "VM \"old\" already exists: --force replaces it");
+	assert_int_equal(make_over(&home, true, &err), 0);
+	assert_int_equal(mkdirat(home.vms_fd, "odd", 0700), 0);
+	assert_int_equal(named_vm_check_new(&home, "odd", true, &err), -EEXIST);
+	assert_non_null(strstr(err.text, "/vms/odd is there, but is no VM"));
+	vm_home_close(&home);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_name),
 		cmocka_unit_test(acting),
+		cmocka_unit_test(replacing),
 	};
 
 	return cmocka_run_group_tests(tests, make_home, remove_home);

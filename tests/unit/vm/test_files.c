@@ -55,6 +55,18 @@ static void test_write_is_whole_or_not_at_all(void **state)
 	assert_int_equal(mkdir(scratch->path, 0700), 0);
 }
 
+static void test_sync(void **state)
+{
+	const struct scratch *scratch = *state;
+
+	scratch_write(scratch->fd, "f", "hello");
+	/* Neither is opened: the one would hang, the other leads away. */
+	assert_int_equal(mkfifoat(scratch->fd, "pipe", 0600), 0);
+	assert_int_equal(symlinkat("/nowhere", scratch->fd, "link"), 0);
+	assert_int_equal(files_sync(scratch->fd), 0);
+	assert_int_equal(files_sync(-1), -EBADF);
+}
+
 static void test_copy_keeps_holes(void **state)
 {
 	const struct scratch *scratch = *state;
@@ -161,6 +173,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_read, scratch_setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_write_is_whole_or_not_at_all, scratch_setup,
 						scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_sync, scratch_setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_copy_keeps_holes, scratch_setup,
 						scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_copy_tells_how_far_it_is, scratch_setup,

@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <sys/file.h>
+#include <sys/wait.h>
 
 #include "base/error.h"
 #include "scratch.h"
 #include "vm/vm_home.h"
+#include "vm/vm_lock.h"
 
 struct fixture {
 	struct scratch *scratch;
@@ -139,7 +141,7 @@ static void test_withdraw(void **state)
 	assert_int_equal(vm_directory_open(&fixture->home, "one", &directory, NULL), 0);
 	/* And back: what a failed deletion does. */
 	assert_int_equal(vm_directory_withdraw(&fixture->home, &directory, &draft, NULL), 0);
-	assert_int_equal(vm_draft_publish(&fixture->home, &draft, "one", NULL), 0);
+	assert_int_equal(vm_directory_restore(&fixture->home, &directory, &draft, NULL), 0);
 	vm_draft_end(&fixture->home, &draft);
 	vm_directory_close(&directory);
 	assert_int_equal(vm_directory_open(&fixture->home, "one", &directory, NULL), 0);
@@ -150,6 +152,119 @@ static void test_withdraw(void **state)
 	vm_directory_close(&directory);
 	assert_int_equal(vm_directory_open(&fixture->home, "one", &directory, NULL), -ENOENT);
 	assert_true(tmp_is_empty(&fixture->home));
+}
+
+static void read_config(const struct vm_home *home, const char *name, char text[16])
+{
+	struct vm_directory directory;
+
+	assert_int_equal(vm_directory_open(home, name, &directory, NULL), 0);
+	int fd = openat(directory.fd, "config.json", O_RDONLY | O_CLOEXEC);
+	ssize_t size = read(fd, text, 15);
+	assert_true(size >= 0);
+	text[size] = 0;
+	close(fd);
+	vm_directory_close(&directory);
+}
+
+static int replace(const struct vm_home *home, const char *name, const char *config,
+		   struct error *err)
+{
+	struct vm_draft draft;
+
+	assert_int_equal(vm_draft_begin(home, &draft, NULL), 0);
+	scratch_write(draft.fd, "config.json", config);
+	int r = vm_draft_replace(home, &draft, name, err);
+	vm_draft_end(home, &draft);
+	return r;
+}
+
+static void test_replace(void **state)
+{
+	struct fixture *fixture = *state;
+	struct vm_directory before;
+	struct error err;
+	char text[16];
+
+	assert_int_equal(replace(&fixture->home, "one", "first", &err), 0);
+	assert_int_equal(vm_directory_open(&fixture->home, "one", &before, NULL), 0);
+	assert_int_equal(vm_directory_check_free(&fixture->home, &before, &err), 0);
+	assert_int_equal(replace(&fixture->home, "one", "second", &err), 0);
+	read_config(&fixture->home, "one", text);
+	assert_string_equal(text, "second");
+	/* The old one is gone, also for who has it open. */
+	assert_int_equal(vm_directory_check_free(&fixture->home, &before, &err), -ENOENT);
+	assert_string_equal(err.text, "the specified VM \"one\" does not exist");
+	vm_directory_close(&before);
+	/* What is no VM is not replaced. */
+	assert_int_equal(mkdirat(fixture->home.vms_fd, "odd", 0700), 0);
+	assert_int_equal(replace(&fixture->home, "odd", "x", &err), -EEXIST);
+	assert_true(tmp_is_empty(&fixture->home));
+}
+
+static void test_shares(void **state)
+{
+	struct fixture *fixture = *state;
+	struct vm_directory directory;
+	struct vm_directory reader;
+	struct vm_directory other;
+	struct error err;
+	char text[16];
+
+	make(&fixture->home, "one");
+	assert_int_equal(vm_directory_open(&fixture->home, "one", &directory, NULL), 0);
+	assert_int_equal(vm_directory_open(&fixture->home, "one", &reader, NULL), 0);
+	assert_int_equal(vm_directory_open(&fixture->home, "one", &other, NULL), 0);
+	assert_int_equal(vm_directory_share(&reader, &err), 0);
+	assert_int_equal(vm_directory_share(&other, &err), 0);
+	assert_int_equal(vm_directory_check_free(&fixture->home, &directory, &err), -EBUSY);
+	assert_string_equal(err.text, "VM \"one\" is being copied: try again when that is done");
+	assert_int_equal(replace(&fixture->home, "one", "second", &err), -EBUSY);
+	read_config(&fixture->home, "one", text);
+	assert_string_equal(text, "one");
+	vm_directory_close(&reader);
+	assert_int_equal(vm_directory_check_free(&fixture->home, &directory, &err), -EBUSY);
+	vm_directory_close(&other);
+	assert_int_equal(vm_directory_check_free(&fixture->home, &directory, &err), 0);
+	vm_directory_close(&directory);
+	assert_true(tmp_is_empty(&fixture->home));
+}
+
+/* Who runs it is another process. */
+static void test_running_is_not_replaced(void **state)
+{
+	struct fixture *fixture = *state;
+	struct vm_directory directory;
+	struct error err;
+	int ready[2];
+	int end[2];
+	char byte;
+
+	make(&fixture->home, "one");
+	assert_int_equal(vm_directory_open(&fixture->home, "one", &directory, NULL), 0);
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(end, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		close(end[1]);
+		int lock_fd = vm_lock_take(directory.fd, NULL);
+		bool told = write(ready[1], "x", 1) == 1;
+		_exit(lock_fd >= 0 && told && read(end[0], &byte, 1) == 0 ? 0 : 1);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_int_equal(vm_directory_check_free(&fixture->home, &directory, &err), -EBUSY);
+	assert_string_equal(err.text, "VM \"one\" is running");
+	assert_int_equal(replace(&fixture->home, "one", "x", &err), -EBUSY);
+	close(end[1]);
+	int status;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(replace(&fixture->home, "one", "x", &err), 0);
+	close(end[0]);
+	close(ready[0]);
+	close(ready[1]);
+	vm_directory_close(&directory);
 }
 
 static void test_empty(void **state)
@@ -214,6 +329,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_names_are_not_opened, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_withdraw, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_replace, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_shares, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_running_is_not_replaced, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_suspended, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_usage, setup, teardown),
