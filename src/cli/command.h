@@ -17,11 +17,20 @@ enum {
 	COMMAND_USAGE = 64,   /* EX_USAGE; argp's own errors exit with it too */
 };
 
+/* What a NAME in a command's usage is, for completion. */
+enum command_names {
+	COMMAND_NAMES_ANY, /* a VM that there is */
+	COMMAND_NAMES_RUNNING,
+	COMMAND_NAMES_STOPPED,
+	COMMAND_NAMES_NEW, /* a VM that is to be: nothing can be offered */
+};
+
 struct command {
 	const char *name;
 	const char *summary; /* NULL: not shown in the list of commands */
 	/* argv[0] is "tartlet NAME". Returns the exit code. */
 	int (*run)(int argc, char **argv);
+	enum command_names names;
 };
 
 int command_create(int argc, char **argv);
@@ -52,7 +61,8 @@ bool command_parse_format(struct argp_state *state, const char *argument);
 
 #define COMMAND_FORMAT_OPTION                                                                      \
 	{                                                                                          \
-		.name = "format", .key = 'f', .arg = "FORMAT", .doc = "text (default) or json"     \
+		.name = "format", .key = 'f', .arg = "text|json",                                  \
+		.doc = "for people (default), or for programs"                                     \
 	}
 
 /* As --format json prints. */

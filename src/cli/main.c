@@ -10,24 +10,30 @@
 
 #include "base/compiler.h"
 #include "cli/command.h"
+#include "cli/completion.h"
 
 static const struct command commands[] = {
-	{ "create", "make a VM from a disk image, or from a kernel and an initrd", command_create },
-	{ "run", "run a VM until it stops", command_run },
-	{ "ip", "print the address of a VM", command_ip },
-	{ "list", "list the VMs", command_list },
-	{ "get", "print what a VM is: settings, state, network", command_get },
-	{ "stop", "stop a running VM", command_stop },
-	{ "delete", "delete VMs", command_delete },
-	{ "nc", "connect standard input and output to a port of a running VM", command_nc },
-	{ "ssh", "log in to a running VM, or run a command in it, by ssh", command_ssh },
-	{ "netns", "run a command, or connect a network namespace, as a guest", command_netns },
-	{ "forward", "add, remove or list port forwards of a running VM", command_forward },
-	{ "pull", NULL, command_unavailable },
-	{ "push", NULL, command_unavailable },
-	{ "login", NULL, command_unavailable },
-	{ "logout", NULL, command_unavailable },
-	{ "fqn", NULL, command_unavailable },
+	{ "create", "make a VM from a disk image, or from a kernel and an initrd", command_create,
+	  COMMAND_NAMES_NEW },
+	{ "run", "run a VM until it stops", command_run, COMMAND_NAMES_STOPPED },
+	{ "ip", "print the address of a VM", command_ip, COMMAND_NAMES_ANY },
+	{ "list", "list the VMs", command_list, COMMAND_NAMES_ANY },
+	{ "get", "print what a VM is: settings, state, network", command_get, COMMAND_NAMES_ANY },
+	{ "stop", "stop a running VM", command_stop, COMMAND_NAMES_RUNNING },
+	{ "delete", "delete VMs", command_delete, COMMAND_NAMES_STOPPED },
+	{ "nc", "connect standard input and output to a port of a running VM", command_nc,
+	  COMMAND_NAMES_RUNNING },
+	{ "ssh", "log in to a running VM, or run a command in it, by ssh", command_ssh,
+	  COMMAND_NAMES_RUNNING },
+	{ "netns", "run a command, or connect a network namespace, as a guest", command_netns,
+	  COMMAND_NAMES_ANY },
+	{ "forward", "add, remove or list port forwards of a running VM", command_forward,
+	  COMMAND_NAMES_RUNNING },
+	{ "pull", NULL, command_unavailable, COMMAND_NAMES_NEW },
+	{ "push", NULL, command_unavailable, COMMAND_NAMES_NEW },
+	{ "login", NULL, command_unavailable, COMMAND_NAMES_NEW },
+	{ "logout", NULL, command_unavailable, COMMAND_NAMES_NEW },
+	{ "fqn", NULL, command_unavailable, COMMAND_NAMES_NEW },
 };
 
 static const struct command *find_command(const char *name)
@@ -124,6 +130,16 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc > 0)
 		argv[0] = program;
+	if (argc > 2 && strcmp(argv[1], "--complete") == 0) {
+		const struct completion_request request = {
+			.program = &argp,
+			.commands = commands,
+			.command_count = ARRAY_COUNT(commands),
+			.words = (const char *const *)argv + 2,
+			.word_count = (size_t)argc - 2,
+		};
+		completion_answer(&request);
+	}
 	error_t failure = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &choice);
 	if (failure || !choice.command)
 		return COMMAND_USAGE;
