@@ -41,6 +41,7 @@ int command_ip(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_nc(int argc, char **argv);
 int command_netns(int argc, char **argv);
+int command_prune(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_ssh(int argc, char **argv);
 int command_stop(int argc, char **argv);

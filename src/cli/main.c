@@ -21,6 +21,8 @@ static const struct command commands[] = {
 	{ "get", "print what a VM is: settings, state, network", command_get, COMMAND_NAMES_ANY },
 	{ "stop", "stop a running VM", command_stop, COMMAND_NAMES_RUNNING },
 	{ "delete", "delete VMs", command_delete, COMMAND_NAMES_STOPPED },
+	{ "prune", "remove VMs that were not used for long, or take too much room", command_prune,
+	  COMMAND_NAMES_ANY },
 	{ "nc", "connect standard input and output to a port of a running VM", command_nc,
 	  COMMAND_NAMES_RUNNING },
 	{ "ssh", "log in to a running VM, or run a command in it, by ssh", command_ssh,
