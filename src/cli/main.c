@@ -112,6 +112,19 @@ static bool fill_standard_fds(void)
 	return true;
 }
 
+/*
+ * The descriptions of a help text begin where the longest of our options ends: one that has to go to the next
+ * line gets its indentation wrong where glibc's buffer is just full. A variable is the only way to say
+ * it; it is not for the environment of what we start.
+ */
+static void set_help_layout(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-?") == 0)
+			(void)setenv("ARGP_HELP_FMT", "opt-doc-col=38", 0);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct argp argp = {
@@ -142,6 +155,7 @@ int main(int argc, char **argv)
 		};
 		completion_answer(&request);
 	}
+	set_help_layout(argc, argv);
 	error_t failure = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &choice);
 	if (failure || !choice.command)
 		return COMMAND_USAGE;

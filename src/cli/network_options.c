@@ -27,8 +27,8 @@ static const struct argp_option options_table[] = {
 	  .key = KEY_EXPOSE,
 	  .arg = "SPECS",
 	  .doc = "forward ports of the host to the guest, SPEC[,SPEC...]; SPEC is "
-		 "[HOST_ADDRESS:]EXTERNAL[-END]:INTERNAL[-END][/tcp|udp]; EXTERNAL 0 takes a free "
-		 "port" },
+		 "[HOST_ADDRESS:]EXTERNAL:INTERNAL[/udp], each a port or a range (8000-8009); "
+		 "EXTERNAL 0 takes a free port" },
 	{ .name = "net-vmnet-subnet",
 	  .key = KEY_SUBNET,
 	  .arg = "CIDR",

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -26,6 +27,7 @@ class Program:
         self.path = path
         self.home = path / "home"
         self.held = []
+        self.running = []
         (path / "bin").mkdir()
         (path / "work").mkdir()
         (path / "runtime").mkdir(mode=0o700)
@@ -58,6 +60,18 @@ class Program:
             (self.path / part).write_bytes(part.encode() * 100)
         self.output("create", name, "--kernel", self.path / "kernel", "--initrd", self.path / "initrd")
 
+    def start(self, name, *options):
+        """Runs it, with a stand-in for QEMU, until the tests end."""
+        shutil.copyfile(ROOT / "tests/system/lab/fake_qemu.py", self.path / "bin/qemu-system-x86_64")
+        (self.path / "bin/qemu-system-x86_64").chmod(0o755)
+        self.running.append(subprocess.Popen(
+            ["tartlet", "run", name, *options], env=self.environment, cwd=self.work, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        for line in self.running[-1].stdout:
+            if line.startswith("address: "):
+                return
+        raise AssertionError(f"{name} does not run: {self.running[-1].communicate()[1]}")
+
     def hold(self, name):
         """As if it ran: what says so is the lock of its configuration."""
         self.held.append(open(self.home / "vms" / name / "config.json", "r+b"))
@@ -70,3 +84,6 @@ def program(request, tmp_path_factory):
     yield made
     for file in made.held:
         file.close()
+    for process in made.running:
+        process.terminate()
+        process.communicate(timeout=40)
