@@ -84,6 +84,13 @@ static const char *disk_format(const struct vm_config *config)
 	return disk_format_name(config->disk_count > 0 ? config->disks[0].format : DISK_FORMAT_RAW);
 }
 
+static const char *state_name(const struct vm_directory *directory, bool running)
+{
+	if (running)
+		return "running";
+	return vm_directory_is_suspended(directory) ? "suspended" : "stopped";
+}
+
 static json_t *to_json(const struct vm_directory *directory, const struct vm_config *config,
 		       const struct network_facts *facts)
 {
@@ -100,7 +107,7 @@ static json_t *to_json(const struct vm_directory *directory, const struct vm_con
 			 (json_int_t)(config->memory_size >> 20), "Disk",
 			 (json_int_t)(usage.disk_size / GB), "DiskFormat", disk_format(config),
 			 "Size", size, "Running", (int)running, "State",
-			 running ? "running" : "stopped", "MAC", mac_addr_format(&config->mac, mac),
+			 state_name(directory, running), "MAC", mac_addr_format(&config->mac, mac),
 			 "Subnet", facts->known ? ip_prefix_format(&facts->subnet, subnet) : NULL,
 			 "Address", facts->known ? ip_addr_format(&facts->address, address) : NULL,
 			 "Forwards", facts->forwards);

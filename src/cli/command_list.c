@@ -23,6 +23,7 @@ struct listed_vm {
 	const char *name; /* borrowed */
 	struct vm_directory_usage usage;
 	bool running;
+	bool suspended; /* unless it runs */
 };
 
 enum {
@@ -55,7 +56,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 static const char *state_name(const struct listed_vm *vm)
 {
-	return vm->running ? "running" : "stopped";
+	if (vm->running)
+		return "running";
+	return vm->suspended ? "suspended" : "stopped";
 }
 
 static void print_json(const struct listed_vm *vms, size_t count)
@@ -124,6 +127,7 @@ static bool look_at(const struct vm_home *home, const char *name, struct listed_
 		.name = name,
 		.usage = vm_directory_usage(&directory),
 		.running = vm_lock_holder(directory.fd) != 0,
+		.suspended = vm_directory_is_suspended(&directory),
 	};
 	vm_directory_close(&directory);
 	return true;

@@ -1,14 +1,12 @@
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "base/fd.h"
 #include "cli/command.h"
 #include "cli/named_vm.h"
+#include "cli/run_process.h"
+#include "vm/saved_state.h"
 #include "vm/vm_lock.h"
 
 #define TIMEOUT_DEFAULT_S 30
@@ -34,50 +32,49 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	}
 }
 
-/*
- * A handle on the process that runs the VM, so that a signal cannot hit another process that got
- * its pid: the lock is asked again after it was opened. -ESRCH when the VM does not run, -EREMOTE
- * when a process runs it that we cannot see.
- */
-static int open_holder(const struct vm_directory *directory)
+/* 0 when the process has ended. */
+static int end_process(int pid_fd, unsigned timeout_s)
 {
-	pid_t pid = vm_lock_holder(directory->fd);
-	if (pid == 0)
-		return -ESRCH;
-	if (pid == VM_LOCK_HOLDER_UNKNOWN)
-		return -EREMOTE;
-	int pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (pid_fd < 0)
-		return -errno;
-	if (vm_lock_holder(directory->fd) != pid) {
-		fd_close(pid_fd);
-		return -ESRCH;
+	int r = run_process_signal(pid_fd, SIGINT);
+
+	if (r == 0 && !run_process_wait_end(pid_fd, timeout_s)) {
+		r = run_process_signal(pid_fd, SIGKILL);
+		if (r == 0)
+			(void)run_process_wait_end(pid_fd, KILL_WAIT_S); /* it is not refused */
 	}
-	return pid_fd;
+	return r == -ESRCH ? 0 : r;
 }
 
-/* True when the process ended in time. */
-static bool wait_end(int pid_fd, unsigned timeout_s)
+/* Under both locks, so that it is not taken from a run that has just begun, or from a copy. */
+static int remove_saved_state(const struct vm_home *home, const struct vm_directory *directory,
+			      struct error *err)
 {
-	uint64_t deadline_ns = clock_now(&clock_boottime) + timeout_s * NS_PER_S;
-
-	for (;;) {
-		uint64_t now_ns = clock_now(&clock_boottime);
-		int left_ms = now_ns >= deadline_ns
-				      ? 0
-				      : (int)((deadline_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS);
-		struct pollfd poll_fd = { .fd = pid_fd, .events = POLLIN };
-		int n = poll(&poll_fd, 1, left_ms);
-		if (n > 0)
-			return true;
-		if (n == 0 && left_ms == 0)
-			return false;
-	}
+	int r = vm_directory_check_free(home, directory, err);
+	if (r < 0)
+		return r;
+	int lock_fd = vm_lock_take(directory->fd, err);
+	if (lock_fd == -EBUSY)
+		error_set(err, "VM \"%s\" is running", directory->name);
+	if (lock_fd < 0)
+		return lock_fd;
+	r = saved_state_remove(directory->fd, err);
+	fd_close(lock_fd);
+	return r;
 }
 
-static int send_signal(int pid_fd, int signal_number)
+/* COMMAND_OK also when there is none. */
+static int drop_saved_state(const struct vm_home *home, const struct vm_directory *directory)
 {
-	return syscall(SYS_pidfd_send_signal, pid_fd, signal_number, NULL, 0) < 0 ? -errno : 0;
+	struct error err;
+
+	if (!vm_directory_is_suspended(directory))
+		return COMMAND_OK;
+	int r = vm_home_lock(home, &err);
+	if (r == 0) {
+		r = vm_home_explain_write(home, remove_saved_state(home, directory, &err), &err);
+		vm_home_unlock(home);
+	}
+	return r < 0 ? command_fail(COMMAND_FAILED, &err) : COMMAND_OK;
 }
 
 static int stop(const struct vm_home *home, const struct vm_directory *directory,
@@ -85,34 +82,20 @@ static int stop(const struct vm_home *home, const struct vm_directory *directory
 {
 	const struct stop_options *options = context;
 	struct error err;
-	autoclose int pid_fd = open_holder(directory);
+	autoclose int pid_fd = run_process_open(directory, "stop", &err);
 
-	(void)home;
-	if (pid_fd == -ESRCH) {
-		pid_fd = -1;
-		return named_vm_not_running(directory);
-	}
-	if (pid_fd == -EREMOTE) {
-		error_set(&err,
-			  "cannot stop the VM \"%s\": the process that runs it is not visible "
-			  "from here (another container?)",
-			  directory->name);
-		pid_fd = -1;
-		return command_fail(COMMAND_FAILED, &err);
-	}
-	int r = pid_fd < 0 ? pid_fd : send_signal(pid_fd, SIGINT);
-	if (r == 0 && !wait_end(pid_fd, options->timeout_s)) {
-		r = send_signal(pid_fd, SIGKILL);
-		if (r == 0)
-			(void)wait_end(pid_fd, KILL_WAIT_S); /* SIGKILL is not refused */
-	}
+	if (pid_fd == -ESRCH)
+		return vm_directory_is_suspended(directory) ? drop_saved_state(home, directory)
+							    : named_vm_not_running(directory);
 	if (pid_fd < 0)
-		pid_fd = -1;
-	if (r < 0 && r != -ESRCH) {
+		return command_fail(COMMAND_FAILED, &err);
+	int r = end_process(pid_fd, options->timeout_s);
+	if (r < 0) {
 		error_set(&err, "cannot stop the VM \"%s\": %s", directory->name, strerror(-r));
 		return command_fail(COMMAND_FAILED, &err);
 	}
-	return COMMAND_OK;
+	/* It was being suspended, or resumed. */
+	return drop_saved_state(home, directory);
 }
 
 int command_stop(int argc, char **argv)
@@ -129,7 +112,7 @@ int command_stop(int argc, char **argv)
 		.parser = parse,
 		.args_doc = "NAME",
 		.doc = "Stops a running VM: asks `tartlet run' to end, and kills it when it does not "
-		       "in time.\v"
+		       "in time. Of a suspended VM the saved state is deleted.\v"
 		       "Examples:\n"
 		       "  tartlet stop debian\n"
 		       "  tartlet stop debian --timeout 5",

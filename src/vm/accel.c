@@ -25,6 +25,19 @@ bool accel_parse(const char *text, enum accel *ret_accel)
 	return false;
 }
 
+const char *accel_name(enum accel accel)
+{
+	switch (accel) {
+	case ACCEL_AUTO:
+		return "auto";
+	case ACCEL_KVM:
+		return "kvm";
+	case ACCEL_TCG:
+		return "tcg";
+	}
+	return "auto";
+}
+
 /* line: "flags\t\t: fpu vme ... vmx ..." */
 static bool line_has_flag(char *line)
 {

@@ -22,6 +22,7 @@ struct accel_host {
 
 /* "auto", "kvm", "tcg". */
 bool accel_parse(const char *text, enum accel *ret_accel) MUST_USE;
+const char *accel_name(enum accel accel);
 
 /* vmx or svm in a line of flags of a stream in the format of /proc/cpuinfo. */
 bool accel_cpuinfo_has_flag(FILE *stream);

@@ -51,6 +51,19 @@ bool net_attach_parse(const char *text, enum net_attach *ret_attach)
 	return false;
 }
 
+const char *net_attach_name(enum net_attach attach)
+{
+	switch (attach) {
+	case NET_ATTACH_AUTO:
+		return "auto";
+	case NET_ATTACH_VHOST_USER:
+		return "vhost-user";
+	case NET_ATTACH_STREAM:
+		return "stream";
+	}
+	return "auto";
+}
+
 static bool is_before(const struct qemu_version *a, const struct qemu_version *b)
 {
 	return a->major != b->major ? a->major < b->major : a->minor < b->minor;

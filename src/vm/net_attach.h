@@ -26,6 +26,7 @@ struct net_attach_choice {
 
 /* "auto", "vhost-user", "stream". */
 bool net_attach_parse(const char *text, enum net_attach *ret_attach) MUST_USE;
+const char *net_attach_name(enum net_attach attach);
 
 /* accel: not ACCEL_AUTO. */
 struct net_attach_choice net_attach_choose(enum net_attach wanted,

@@ -13,6 +13,10 @@ static void test_parse(void **state)
 	assert_true(accel_parse("auto", &accel) && accel == ACCEL_AUTO);
 	assert_true(accel_parse("kvm", &accel) && accel == ACCEL_KVM);
 	assert_true(accel_parse("tcg", &accel) && accel == ACCEL_TCG);
+	for (accel = ACCEL_AUTO; accel <= ACCEL_TCG; accel++) {
+		enum accel again;
+		assert_true(accel_parse(accel_name(accel), &again) && again == accel);
+	}
 	assert_false(accel_parse("", &accel));
 	assert_false(accel_parse("KVM", &accel));
 	assert_false(accel_parse("hvf", &accel));
