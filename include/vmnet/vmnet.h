@@ -187,6 +187,18 @@ VMNET_EXPORT vmnet_return_t vmnet_network_configuration_set_runtime_directory(
 VMNET_EXPORT vmnet_return_t vmnet_network_configuration_set_hostname(
 	vmnet_network_configuration_ref config, const char *hostname);
 
+/*
+ * A document that guests of this network fetch from the gateway by HTTP, http://GATEWAY/path, port 80:
+ * GET and HEAD, for whoever runs in a guest. Neither the host nor another network reaches it. With
+ * documents, port 80 of the gateway's address is never the host's (VMNET_HOST_ACCESS_LOOPBACK). path
+ * begins with "/" and has at most 255 characters: letters, digits, "-", ".", "_", "~" and "/", no "."
+ * behind a "/". Both are copied; size is in bytes, may be 0, and bytes be NULL then. At most 64
+ * documents and 1 MiB (1048576 bytes) in total. VMNET_INVALID_ARGUMENT beyond that, and for a path that
+ * is there already; VMNET_MEM_FAILURE.
+ */
+VMNET_EXPORT vmnet_return_t vmnet_network_configuration_add_document(
+	vmnet_network_configuration_ref config, const char *path, const void *bytes, size_t size);
+
 /* What a guest reaches of the host itself. Default closed. VMNET_INVALID_ARGUMENT for any other
  * value. */
 typedef enum vmnet_host_access {

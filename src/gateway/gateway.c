@@ -6,6 +6,7 @@
 #include "gateway/dhcp_server.h"
 #include "gateway/dns_forwarder.h"
 #include "gateway/dns_stream.h"
+#include "gateway/document_server.h"
 #include "gateway/echo.h"
 #include "gateway/gateway_internal.h"
 #include "wire/dhcp.h"
@@ -20,7 +21,7 @@
  *     ARP or IPv4?  options?  a DHCP server?  by broadcast: a DHCP client?
  *     is the source the sender's own?  a fragment: whole by now?
  *     for the gateway: echo, DHCP, DNS are answered here; TCP and other UDP go to NAT, which knows
- *     DNS over TCP, host access and hairpins
+ *     DNS over TCP, documents, host access and hairpins
  *     for the world: TTL left?  checksum right?  then NAT
  */
 
@@ -349,6 +350,9 @@ static int parts_new(struct gateway *gateway)
 		rc = dns_forwarder_new(gateway, &gateway->dns);
 	if (rc == 0 && gateway->config.dns)
 		rc = dns_stream_new(gateway, &gateway->stream);
+	if (rc == 0 && gateway->config.document_count > 0)
+		rc = document_server_new(gateway, &gateway->documents);
+	gateway->config.documents = NULL; /* they are the caller's */
 	return rc;
 }
 
@@ -371,7 +375,7 @@ int gateway_new(const struct gateway_config *config, const struct gateway_contex
 
 	if (config->reservation_count > GATEWAY_MAX_RESERVATIONS || !ip_addr_is_v4(&config->addr) ||
 	    !ip_addr_is_v4(&config->subnet.addr) || config->mtu < IPV4_PACKET_ALWAYS_TAKEN ||
-	    (config->dns && !context->host))
+	    ((config->dns || config->document_count > 0) && !context->host))
 		return -EINVAL;
 	gateway = calloc(1, sizeof(*gateway));
 	if (!gateway)
@@ -399,6 +403,7 @@ struct gateway *gateway_free(struct gateway *gateway)
 	if (!gateway)
 		return NULL;
 	loop_deferred_cancel(&gateway->flush);
+	document_server_free(gateway->documents);
 	dns_stream_free(gateway->stream);
 	dns_forwarder_free(gateway->dns);
 	reassembly_free(gateway->reassembly);
@@ -428,6 +433,11 @@ struct host_stream_service *gateway_dns_stream(struct gateway *gateway)
 	return gateway->stream ? dns_stream_service(gateway->stream) : NULL;
 }
 
+struct host_stream_service *gateway_documents(struct gateway *gateway)
+{
+	return gateway->documents ? document_server_service(gateway->documents) : NULL;
+}
+
 void gateway_port_gone(struct gateway *gateway, uint32_t port)
 {
 	neighbour_table_port_gone(&gateway->neighbour.table, port);
@@ -437,6 +447,8 @@ void gateway_port_gone(struct gateway *gateway, uint32_t port)
 		dns_forwarder_port_gone(gateway->dns, port);
 	if (gateway->stream)
 		dns_stream_port_gone(gateway->stream, port);
+	if (gateway->documents)
+		document_server_port_gone(gateway->documents, port);
 }
 
 /* A lease that runs, or a reserved address that its holder was heard to use without asking. */

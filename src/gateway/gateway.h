@@ -1,7 +1,7 @@
 #pragma once
 /*
  * The gateway of a network: what the guests find at the first host address. Answers ARP, echo,
- * DHCP and DNS, reassembles fragments, guards against spoofed sources, and hands everything else
+ * DHCP, DNS and HTTP, reassembles fragments, guards against spoofed sources, and hands everything else
  * to NAT. In the other direction it is the neighbour stage: frames from NAT carry the guest's IP
  * address and get its MAC here.
  *
@@ -32,6 +32,13 @@ struct gateway_reservation {
 	struct ip_addr addr;
 };
 
+/* What guests may fetch by HTTP from the gateway's address. */
+struct gateway_document {
+	const char *path; /* begins with "/" */
+	const uint8_t *bytes;
+	size_t size;
+};
+
 struct gateway_config {
 	struct mac_addr mac;	 /* the gateway's */
 	struct ip_addr addr;	 /* the gateway's: first host of the subnet */
@@ -46,6 +53,8 @@ struct gateway_config {
 	char domain[GATEWAY_NAME_SIZE];
 	struct gateway_reservation reservations[GATEWAY_MAX_RESERVATIONS];
 	uint32_t reservation_count;
+	const struct gateway_document *documents; /* copied by gateway_new() */
+	size_t document_count;
 };
 
 /* Borrowed for the gateway's life. */
@@ -78,6 +87,8 @@ struct frame_sink *gateway_nat_side(struct gateway *gateway);
 
 /* DNS over TCP at the gateway's address, for NAT to connect flows to. NULL when dns is off. */
 struct host_stream_service *gateway_dns_stream(struct gateway *gateway);
+/* The same for its documents, by HTTP. NULL when there are none. */
+struct host_stream_service *gateway_documents(struct gateway *gateway);
 
 /* A port is gone: what was learnt by it is forgotten; leases stay. */
 void gateway_port_gone(struct gateway *gateway, uint32_t port);

@@ -7,7 +7,7 @@
  *     dhcp_server.c     answers by message and client state   lease_pool.c        who holds what
  *     dns_forwarder.c   queries over UDP                      dns_stream.c        over TCP
  *     dns_zone.c        names answered here                   reassembly.c        fragments
- *     echo.c            ping, and ICMP errors of our own
+ *     echo.c            ping, and ICMP errors of our own      document_server.c   HTTP
  */
 
 #include <stdbool.h>
@@ -23,6 +23,7 @@
 
 struct dns_forwarder;
 struct dns_stream;
+struct document_server;
 
 /* Ports share these buckets, so that a guest that provokes errors silences few others. */
 #define GATEWAY_RATE_BUCKETS	  64
@@ -48,6 +49,7 @@ struct gateway {
 	struct dns_zone zone;
 	struct dns_forwarder *dns; /* NULL when off, as the next */
 	struct dns_stream *stream;
+	struct document_server *documents; /* NULL: there are none */
 	struct log_limit lease_log;
 	uint16_t ip_id;
 };

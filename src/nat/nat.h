@@ -64,6 +64,7 @@ struct nat_context {
 	struct host *host;
 	struct frame_sink *to_guest;		/* the gateway's NAT side */
 	struct host_stream_service *dns_stream; /* TCP port 53 of the gateway, or NULL */
+	struct host_stream_service *documents;	/* TCP port 80 of the gateway, or NULL */
 };
 
 #define NAT_PROTOCOL_TCP 6

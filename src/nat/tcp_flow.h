@@ -90,7 +90,7 @@ struct tcp_flow {
 	bool port_gone;	   /* work: end the flow */
 	bool may_peek;	   /* kept until now, and could go over to peek */
 	bool wants_peek;   /* it will, once the guest has acknowledged all */
-	bool own_service;  /* the far end is the gateway's own (DNS) */
+	bool own_service;  /* the far end is the gateway's own (DNS, HTTP) */
 	bool own_client;   /* it was opened by the program itself (nat_connect()) */
 	bool failed;	   /* the host socket is broken: what is left is sent, then RST */
 	bool scaled;	   /* both sides offered window scaling */

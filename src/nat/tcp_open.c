@@ -13,9 +13,10 @@
 #include <errno.h>
 
 #include "nat/icmp_flow.h"
+#include "wire/dns.h"
+#include "wire/http.h"
 #include "wire/icmp.h"
 
-#define DNS_PORT 53
 /* Ephemeral ports of RFC 6335, for a client whose own port is taken. */
 #define CLIENT_PORT_FIRST 49152
 #define CLIENT_PORT_TRIES 64
@@ -160,10 +161,20 @@ void tcp_open_decided(struct tcp_flow *flow)
 		connected(flow);
 }
 
-static bool is_dns_service(const struct nat *nat, const struct ip_endpoint *remote)
+/* What answers there in place of the host: a service of the gateway's own. NULL: nothing. */
+static struct host_stream_service *own_service(const struct nat *nat,
+					       const struct ip_endpoint *remote)
 {
-	return nat->context.dns_stream && remote->port == DNS_PORT &&
-	       ip_addr_equal(&remote->addr, &nat->config.addr);
+	if (!ip_addr_equal(&remote->addr, &nat->config.addr))
+		return NULL;
+	switch (remote->port) {
+	case DNS_PORT:
+		return nat->context.dns_stream;
+	case HTTP_PORT:
+		return nat->context.documents;
+	default:
+		return NULL;
+	}
 }
 
 /* A guest whose SYN is not wanted is told so, unless a RST would answer to a group (RFC 1122
@@ -182,7 +193,7 @@ void tcp_open_from_guest(struct nat *nat, struct frame *frame, const struct tcp_
 	struct ip_endpoint guest = { frame->packet.ip_source, frame->packet.port_source };
 	struct ip_endpoint remote = { frame->packet.ip_destination,
 				      frame->packet.port_destination };
-	bool is_dns = is_dns_service(nat, &remote);
+	struct host_stream_service *own = own_service(nat, &remote);
 	struct tcp_table *table = tcp_table_of(nat);
 	enum drop_reason reason = DROP_NAT_OFF;
 	struct ip_endpoint real;
@@ -191,13 +202,13 @@ void tcp_open_from_guest(struct nat *nat, struct frame *frame, const struct tcp_
 	int rc;
 
 	if (nat->draining ||
-	    (!is_dns && !policy_resolve(nat, NAT_PROTOCOL_TCP, &remote, &real, &reason))) {
+	    (!own && !policy_resolve(nat, NAT_PROTOCOL_TCP, &remote, &real, &reason))) {
 		nat_drop(nat, reason);
 		if (is_single_host(nat, &remote.addr))
 			tcp_output_reset_segment(nat, frame, header);
 		return;
 	}
-	if (!is_dns && !tcp_flood_admits(table, frame->port, &remote)) {
+	if (!own && !tcp_flood_admits(table, frame->port, &remote)) {
 		nat_drop(nat, DROP_HALF_OPEN_LIMIT);
 		return;
 	}
@@ -213,10 +224,9 @@ void tcp_open_from_guest(struct nat *nat, struct frame *frame, const struct tcp_
 		initial = at_least;
 	start_sequence(flow, initial);
 	tcp_open_take_syn(flow, header);
-	flow->own_service = is_dns;
-	if (is_dns) {
-		rc = nat->context.dns_stream->open(nat->context.dns_stream, &flow->socket,
-						   frame->port);
+	flow->own_service = own != NULL;
+	if (own) {
+		rc = own->open(own, &flow->socket, frame->port);
 		if (rc < 0)
 			connect_failed(flow, rc);
 		else

@@ -75,6 +75,10 @@ void vmnet_network_configuration_release(vmnet_network_configuration_ref config)
 		return;
 	(void)fd_close(config->capture_fd);
 	free(config->forwards);
+	for (size_t i = 0; i < config->document_count; i++) {
+		free((void *)(uintptr_t)config->documents[i].path);
+		free((void *)(uintptr_t)config->documents[i].bytes);
+	}
 	free(config);
 }
 
@@ -353,6 +357,73 @@ vmnet_return_t vmnet_network_configuration_set_capture_fd(vmnet_network_configur
 	(void)fd_close(config->capture_fd);
 	config->capture_fd = duplicate;
 	return configuration_ok(config);
+}
+
+/* --- documents -------------------------------------------------------------------------- */
+
+/* What stands in a URL without being encoded, and no segment that a client would take out. */
+static bool configuration_judge_path(const char *path)
+{
+	static const char marks[] = "-._~/";
+	size_t size = strnlen(path, CONFIGURATION_DOCUMENT_PATH + 1);
+
+	if (path[0] != '/' || size > CONFIGURATION_DOCUMENT_PATH)
+		return false;
+	for (size_t i = 0; i < size; i++) {
+		if (!isalnum((unsigned char)path[i]) && !strchr(marks, path[i]))
+			return false;
+		if (path[i] == '/' && path[i + 1] == '.')
+			return false;
+	}
+	return true;
+}
+
+static vmnet_return_t configuration_keep_document(struct vmnet_network_configuration *config,
+						  const char *path, const void *bytes, size_t size)
+{
+	char *path_copy = strdup(path);
+	uint8_t *copy = malloc(size > 0 ? size : 1);
+
+	if (!path_copy || !copy) {
+		free(path_copy);
+		free(copy);
+		error_set(&config->error, "out of memory");
+		return VMNET_MEM_FAILURE;
+	}
+	if (size > 0)
+		memcpy(copy, bytes, size);
+	struct gateway_document *document = &config->documents[config->document_count++];
+	document->path = path_copy;
+	document->bytes = copy;
+	document->size = size;
+	config->document_bytes += size;
+	return configuration_ok(config);
+}
+
+vmnet_return_t vmnet_network_configuration_add_document(vmnet_network_configuration_ref config,
+							const char *path, const void *bytes,
+							size_t size)
+{
+	if (!path || (!bytes && size > 0))
+		return CONFIGURATION_REFUSE(config, "a document needs a path and its bytes");
+	if (!configuration_judge_path(path))
+		return CONFIGURATION_REFUSE(
+			config,
+			"document \"%.80s\": a path begins with \"/\" and has at "
+			"most %d of A-Z a-z 0-9 - . _ ~ /, no \".\" behind a \"/\"",
+			path, CONFIGURATION_DOCUMENT_PATH);
+	for (size_t i = 0; i < config->document_count; i++) {
+		if (strcmp(config->documents[i].path, path) == 0)
+			return CONFIGURATION_REFUSE(config, "document \"%s\" is there already",
+						    path);
+	}
+	if (config->document_count == CONFIGURATION_MAX_DOCUMENTS)
+		return CONFIGURATION_REFUSE(config, "more than %d documents",
+					    CONFIGURATION_MAX_DOCUMENTS);
+	if (size > CONFIGURATION_DOCUMENT_BYTES - config->document_bytes)
+		return CONFIGURATION_REFUSE(config, "documents of more than %u bytes in total",
+					    CONFIGURATION_DOCUMENT_BYTES);
+	return configuration_keep_document(config, path, bytes, size);
 }
 
 /* --- names ------------------------------------------------------------------------------ */

@@ -14,6 +14,9 @@
 #include "vmnet/vmnet.h"
 
 #define CONFIGURATION_MAX_FORWARDS     4096
+#define CONFIGURATION_MAX_DOCUMENTS    64
+#define CONFIGURATION_DOCUMENT_BYTES   (1U << 20)
+#define CONFIGURATION_DOCUMENT_PATH    255
 #define CONFIGURATION_LABEL_SIZE       (64 * 4 + 1)
 #define CONFIGURATION_KEY_SIZE	       256
 #define CONFIGURATION_PATH_SIZE	       4096
@@ -48,6 +51,10 @@ struct vmnet_network_configuration {
 	uint32_t reservation_count;
 	struct vmnet_port_forward *forwards;
 	size_t forward_count;
+	struct gateway_document
+		documents[CONFIGURATION_MAX_DOCUMENTS]; /* path, bytes: own memory */
+	size_t document_count;
+	size_t document_bytes;
 	struct error error;
 };
 

@@ -128,6 +128,7 @@ static struct vmnet_network *create_network(const struct vmnet_network_configura
 	network->config.capture_fd = -1;
 	network->config.forwards = NULL;
 	network->config.forward_count = 0;
+	network->config.document_count = 0; /* the gateway has its own */
 	network->forward_sockets = create_forward_sockets(config);
 	list_init(&network->forwards);
 	(void)pthread_mutex_init(&network->forwards_lock, NULL); /* cannot fail on Linux */
@@ -146,7 +147,7 @@ vmnet_network_ref vmnet_network_create(vmnet_network_configuration_ref config,
 	int result = network ? create_reserve(network, &err) : -ENOMEM;
 
 	if (result == 0)
-		result = network_stages_new(network, config->capture_fd, &err);
+		result = network_stages_new(network, config, &err);
 	if (result == 0)
 		result = create_bind(network, config, &err);
 	if (result == 0)

@@ -90,8 +90,10 @@ static inline const char *network_name(const struct vmnet_network *network)
 	return network->config.label[0] ? network->config.label : "vmnet";
 }
 
-/* stages.c: builds the stages and joins their doors. Negative errno with a sentence. */
-int network_stages_new(struct vmnet_network *network, int capture_fd, struct error *err) MUST_USE;
+/* stages.c: builds the stages and joins their doors. `asked` has what network->config leaves out: the
+ * descriptor, the documents. Negative errno with a sentence. */
+int network_stages_new(struct vmnet_network *network,
+		       const struct vmnet_network_configuration *asked, struct error *err) MUST_USE;
 void network_stages_free(struct vmnet_network *network);
 
 /* lifetime.c: frees a network, complete or half built, whose thread does not run. */

@@ -30,7 +30,8 @@ static uint32_t stages_flow_capacity(uint32_t forward_sockets)
 	return left < STAGES_FLOWS_MOST ? (uint32_t)left : STAGES_FLOWS_MOST;
 }
 
-static int stages_new_gateway(struct vmnet_network *network)
+static int stages_new_gateway(struct vmnet_network *network,
+			      const struct vmnet_network_configuration *asked)
 {
 	const struct vmnet_network_configuration *config = &network->config;
 	struct gateway_config *gateway = calloc(1, sizeof(*gateway));
@@ -56,6 +57,8 @@ static int stages_new_gateway(struct vmnet_network *network)
 	memcpy(gateway->domain, "internal", sizeof("internal"));
 	memcpy(gateway->reservations, network->reservations, sizeof(gateway->reservations));
 	gateway->reservation_count = network->reservation_count;
+	gateway->documents = asked->documents;
+	gateway->document_count = asked->document_count;
 	int status = gateway_new(gateway, &context, &network->gateway);
 	free(gateway);
 	return status;
@@ -98,6 +101,7 @@ static int stages_new_nat(struct vmnet_network *network)
 		.host = network->host,
 		.to_guest = gateway_nat_side(network->gateway),
 		.dns_stream = gateway_dns_stream(network->gateway),
+		.documents = gateway_documents(network->gateway),
 	};
 
 	return nat_new(&nat, &context, &network->nat);
@@ -120,7 +124,8 @@ static bool stages_may_poll_busily(void)
 	       CPU_COUNT(&processors) > 1;
 }
 
-int network_stages_new(struct vmnet_network *network, int capture_fd, struct error *err)
+int network_stages_new(struct vmnet_network *network,
+		       const struct vmnet_network_configuration *asked, struct error *err)
 {
 	int status = loop_new(&clock_boottime, &network->loop);
 
@@ -143,11 +148,12 @@ int network_stages_new(struct vmnet_network *network, int capture_fd, struct err
 				    &network->bridge);
 	}
 	if (status == 0)
-		status = stages_new_gateway(network);
+		status = stages_new_gateway(network, asked);
 	if (status == 0)
 		status = stages_new_nat(network);
-	if (status == 0 && capture_fd >= 0)
-		status = capture_new(capture_fd, network_name(network), &network->capture, err);
+	if (status == 0 && asked->capture_fd >= 0)
+		status = capture_new(asked->capture_fd, network_name(network), &network->capture,
+				     err);
 	if (status < 0) {
 		if (err && err->text[0] == '\0')
 			error_set(err, "cannot start the network: %s", strerror(-status));

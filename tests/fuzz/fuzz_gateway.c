@@ -220,9 +220,11 @@ static void answer(struct rig *rig, uint8_t argument, const uint8_t *data, size_
 		fake_host_deliver(&rig->host, fd, &remote, bytes, size);
 }
 
-static void open_stream(struct rig *rig, uint32_t port, const uint8_t *bytes, size_t size)
+static void open_stream(struct rig *rig, bool documents, uint32_t port, const uint8_t *bytes,
+			size_t size)
 {
-	struct host_stream_service *service = gateway_dns_stream(rig->gateway);
+	struct host_stream_service *service =
+		documents ? gateway_documents(rig->gateway) : gateway_dns_stream(rig->gateway);
 	struct host_socket *flow = &rig->flows[rig->flow_count % FLOWS_MAX];
 	int session;
 
@@ -260,7 +262,7 @@ static void run_step(struct rig *rig, uint8_t kind, uint8_t argument, const uint
 		answer(rig, argument, bytes, size);
 		break;
 	case 4:
-		open_stream(rig, argument % 4, bytes, size);
+		open_stream(rig, argument & 4, argument % 4, bytes, size);
 		break;
 	default:
 		send_fragment(rig, argument, bytes, size);
@@ -287,6 +289,8 @@ static void rig_start(struct rig *rig)
 	fake_host_add_name(&rig->host, "db.corp", "10.1.2.3");
 	rig->to_bridge.ops = &bridge_ops;
 	rig->to_nat.ops = &nat_ops;
+	static const struct gateway_document document = { "/d", (const uint8_t *)"text", 4 };
+
 	rig->config = (struct gateway_config){
 		.mac = { { 2, 0xff, 0, 0, 0, 1 } },
 		.addr = subnet_addr(1),
@@ -299,6 +303,8 @@ static void rig_start(struct rig *rig)
 		.domain = "test",
 		.reservations = { { .mac = guest_mac(2), .addr = subnet_addr(2) } },
 		.reservation_count = 1,
+		.documents = &document,
+		.document_count = 1,
 	};
 	FUZZ_CHECK(loop_new(&rig->clock, &rig->loop) == 0);
 	context.loop = rig->loop;

@@ -263,6 +263,7 @@ static void make_nat(struct world *world, uint8_t marks)
 		.host = &world->host.host,
 		.to_guest = gateway_nat_side(world->gateway),
 		.dns_stream = gateway_dns_stream(world->gateway),
+		.documents = gateway_documents(world->gateway),
 	};
 
 	FUZZ_CHECK(nat_new(&config, &context, &world->nat) == 0);

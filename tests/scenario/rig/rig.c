@@ -131,6 +131,7 @@ static void rig_make_nat(struct rig *rig)
 		.host = &rig->host.host,
 		.to_guest = rig->gateway ? gateway_nat_side(rig->gateway) : &rig->port.sink,
 		.dns_stream = rig->gateway ? gateway_dns_stream(rig->gateway) : NULL,
+		.documents = rig->gateway ? gateway_documents(rig->gateway) : NULL,
 	};
 	int rc = nat_new(&nat_config, &context, &rig->nat);
 

@@ -121,6 +121,12 @@ static ssize_t stream_receive(struct host *host, struct host_socket *socket,
 	return take_bytes(socket_at(fake_of(host), socket->fd), iov->iov_base, iov->iov_len);
 }
 
+static int stream_finish(struct host *host, struct host_socket *socket)
+{
+	socket_at(fake_of(host), socket->fd)->finished = true;
+	return 0;
+}
+
 static ssize_t stream_send(struct host *host, struct host_socket *socket, const struct iovec *iov,
 			   size_t count)
 {
@@ -245,6 +251,7 @@ static const struct host_ops fake_ops = {
 	.tcp_result = tcp_result,
 	.receive = stream_receive,
 	.send = stream_send,
+	.finish = stream_finish,
 	.close = socket_close,
 	.stream_pair = stream_pair,
 	.udp_open = udp_open,

@@ -35,6 +35,7 @@ struct fake_socket {
 	int error; /* what receive answers once, negative */
 	/* Streams: the other end (-1 = closed), and what this end can read. */
 	int peer;
+	bool finished;	    /* the owner sends no more */
 	int connect_result; /* what tcp_result says */
 	uint8_t *data;
 	size_t size;

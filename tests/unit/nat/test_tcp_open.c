@@ -130,12 +130,11 @@ static void forbidden_destination(void **state)
 	assert_int_equal(fixture->socket_count, 0);
 }
 
-static void gateway_dns(void **state)
+static void gateway_answers_at(uint16_t port)
 {
 	struct seen_segment *seen;
 
-	(void)state;
-	fixture->remote = (struct ip_endpoint){ ip_addr_from_v4(0x0a000001), 53 };
+	fixture->remote = (struct ip_endpoint){ ip_addr_from_v4(0x0a000001), port };
 	guest_syn(GUEST_ISN);
 	seen = expect_segment(TCP_SYN | TCP_ACK);
 	guest_send(TCP_ACK, GUEST_ISN + 1, seen->header.sequence + 1, 500, "q", 1);
@@ -144,6 +143,28 @@ static void gateway_dns(void **state)
 	host_gives(last_socket(), "answer", 6);
 	seen = expect_segment(TCP_ACK);
 	assert_int_equal(seen->size, 6);
+}
+
+static void gateway_dns(void **state)
+{
+	(void)state;
+	gateway_answers_at(53);
+}
+
+static void gateway_documents(void **state)
+{
+	(void)state;
+	gateway_answers_at(80);
+}
+
+/* Port 80 of any other address is the world's. */
+static void documents_are_at_the_gateway_alone(void **state)
+{
+	(void)state;
+	fixture->remote = (struct ip_endpoint){ ip_addr_from_v4(0xc6336407), 80 };
+	guest_syn(GUEST_ISN);
+	expect_nothing();
+	assert_int_equal(fixture->socket_count, 1); /* being connected */
 }
 
 static void mss_is_clamped(void **state)
@@ -535,6 +556,8 @@ int main(void)
 		TEST_KEPT(connect_fails),
 		TEST_KEPT(forbidden_destination),
 		TEST_BOTH(gateway_dns),
+		TEST_BOTH(gateway_documents),
+		TEST_BOTH(documents_are_at_the_gateway_alone),
 		TEST_BOTH(mss_is_clamped),
 		TEST_BOTH(forward_to_open_port),
 		TEST_KEPT(forward_refused),

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -359,6 +360,69 @@ static void test_names(void **state)
 	vmnet_network_configuration_release(config);
 }
 
+struct bad_document {
+	const char *path;
+	size_t size;
+	const char *sentence;
+};
+
+#define BAD_PATH(path)                                                                             \
+	"document \"" path "\": a path begins with \"/\" and has at most 255 of "                  \
+	"A-Z a-z 0-9 - . _ ~ /, no \".\" behind a \"/\""
+
+static const struct bad_document bad_documents[] = {
+	{ NULL, 0, "a document needs a path and its bytes" },
+	{ "", 1, BAD_PATH("") },
+	{ "a", 1, BAD_PATH("a") },
+	{ "/a b", 1, BAD_PATH("/a b") },
+	{ "/a?b", 1, BAD_PATH("/a?b") },
+	{ "/%61", 1, BAD_PATH("/%61") },
+	{ "/a/../b", 1, BAD_PATH("/a/../b") },
+	{ "/\xc3\xa4", 1, BAD_PATH("/\xc3\xa4") },
+	{ "/seed/a", 1, "document \"/seed/a\" is there already" },
+	{ "/more", (1 << 20) - 2, "documents of more than 1048576 bytes in total" },
+	{ "/more", SIZE_MAX, "documents of more than 1048576 bytes in total" },
+};
+
+static void test_documents(void **state)
+{
+	static char bytes[1 << 20] = "text";
+	vmnet_network_configuration_ref config = new_configuration();
+	char path[300];
+
+	(void)state;
+	expect(config, vmnet_network_configuration_add_document(config, "/seed/a", bytes, 3), "");
+	bytes[0] = 'n'; /* it was copied */
+	assert_memory_equal(config->documents[0].bytes, "tex", 3);
+	for (size_t i = 0; i < ARRAY_COUNT(bad_documents); i++) {
+		const struct bad_document *bad = &bad_documents[i];
+
+		expect(config,
+		       vmnet_network_configuration_add_document(config, bad->path, bytes,
+								bad->size),
+		       bad->sentence);
+	}
+	expect(config, vmnet_network_configuration_add_document(config, "/null", NULL, 1),
+	       "a document needs a path and its bytes");
+	memset(path, 'a', sizeof(path));
+	path[0] = '/';
+	path[256] = '\0';
+	assert_int_equal(vmnet_network_configuration_add_document(config, path, bytes, 1),
+			 VMNET_INVALID_ARGUMENT);
+	path[255] = '\0';
+	expect(config, vmnet_network_configuration_add_document(config, path, NULL, 0), "");
+	assert_int_equal(config->document_count, 2);
+	expect(config,
+	       vmnet_network_configuration_add_document(config, "/rest", bytes, (1 << 20) - 3), "");
+	for (unsigned i = 3; i < 64; i++) {
+		(void)snprintf(path, sizeof(path), "/%u", i);
+		expect(config, vmnet_network_configuration_add_document(config, path, NULL, 0), "");
+	}
+	expect(config, vmnet_network_configuration_add_document(config, "/65", NULL, 0),
+	       "more than 64 documents");
+	vmnet_network_configuration_release(config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,6 +437,7 @@ int main(void)
 		cmocka_unit_test(test_forward),
 		cmocka_unit_test(test_forward_collisions),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_documents),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -253,6 +253,86 @@ static void test_other_networks(void **state)
 	(void)close(guest.fd);
 }
 
+/* What is said to a request of the guest's, until so many bytes are there. */
+static void fetch(struct connection *connection, const char *request, char *ret_text, size_t size)
+{
+	const struct packet_link link = { .source = connection->guest->mac,
+					  .destination = connection->guest->gateway_mac };
+	const struct tcp_header header = {
+		.sequence = connection->sequence,
+		.acknowledgement = connection->acknowledgement,
+		.flags = TCP_ACK | TCP_PSH,
+		.window = 65535,
+	};
+	const struct iovec part = { (void *)(uintptr_t)request, strlen(request) };
+	uint8_t bytes[GUEST_FRAME_SIZE];
+	struct frame frame;
+	size_t got = 0;
+
+	assert_true(packet_build_tcp(&frame, &link, &connection->own, &connection->far, &header,
+				     &part, 1, 0));
+	guest_send(connection->guest, &frame);
+	while (got < size) {
+		size_t more = guest_await_port(connection->guest, PACKET_IP_PROTOCOL_TCP,
+					       connection->own.port, &frame, bytes, sizeof(bytes));
+
+		assert_true(more <= size - got);
+		memcpy(ret_text + got, bytes, more);
+		got += more;
+	}
+	ret_text[got] = '\0';
+}
+
+/* Its own network's guests fetch them; another network's do not, and no forward leads there. */
+static void test_documents(void **state)
+{
+	static const char wanted[] = "HTTP/1.1 200 OK\r\n"
+				     "Content-Type: application/octet-stream\r\n"
+				     "Content-Length: 7\r\n"
+				     "Cache-Control: no-store\r\n"
+				     "Connection: keep-alive\r\n\r\n"
+				     "guest-1";
+	vmnet_network_configuration_ref config = open_configuration("documents");
+	struct connection connection;
+	char text[sizeof(wanted)];
+	struct vmnet_error error;
+	struct in_addr gateway;
+	struct tcp_header header;
+	struct guest stranger;
+	struct guest guest;
+
+	(void)state;
+	assert_int_equal(
+		vmnet_network_configuration_add_document(config, "/seed/meta-data", "guest-1", 7),
+		VMNET_SUCCESS);
+	vmnet_network_ref network = create(config); /* and released: the network has its own */
+	join(&guest, network);
+	header = ask(&guest, 40000, ip_addr_to_v4(&guest.gateway), 80, &connection);
+	assert_int_equal(header.flags, TCP_SYN | TCP_ACK);
+	connection.sequence++;
+	connection.acknowledgement = header.sequence + 1;
+	fetch(&connection, "GET /seed/meta-data HTTP/1.1\r\nHost: gateway\r\n\r\n", text,
+	      strlen(wanted));
+	assert_string_equal(text, wanted);
+
+	vmnet_network_ref other = create(open_configuration("stranger"));
+	join(&stranger, other);
+	assert_refused(&stranger, 40000, ip_addr_to_v4(&guest.gateway));
+	assert_int_equal(drops_of(other, "forbidden_destination"), 1);
+
+	vmnet_network_get_gateway(network, &gateway, NULL);
+	const struct vmnet_port_forward forward = { .protocol = IPPROTO_TCP,
+						    .external_family = AF_LOCAL,
+						    .internal_address = gateway,
+						    .internal_port = 80 };
+	assert_int_equal(vmnet_network_add_port_forward(network, &forward, NULL, &error),
+			 VMNET_INVALID_ARGUMENT);
+	vmnet_network_release(other);
+	vmnet_network_release(network);
+	(void)close(stranger.fd);
+	(void)close(guest.fd);
+}
+
 /* Who may answer on a mapping: by default the addresses that the guest talked to. */
 static void udp_filtering(bool is_independent)
 {
@@ -527,6 +607,7 @@ int main(void)
 		cmocka_unit_test(test_host_access),
 		cmocka_unit_test(test_mtu),
 		cmocka_unit_test(test_other_networks),
+		cmocka_unit_test(test_documents),
 		cmocka_unit_test(test_udp_filtering),
 		cmocka_unit_test(test_flows_within_the_file_limit),
 		cmocka_unit_test(test_detach_ends_flows),
