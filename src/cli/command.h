@@ -33,6 +33,7 @@ struct command {
 	enum command_names names;
 };
 
+int command_clone(int argc, char **argv);
 int command_create(int argc, char **argv);
 int command_delete(int argc, char **argv);
 int command_forward(int argc, char **argv);

@@ -40,7 +40,7 @@ static int delete_one(const struct vm_home *home, const char *name)
 		return code;
 	int r = vm_removal(home, &directory, &err);
 	if (r < 0)
-		code = command_fail(r == -ENOENT ? COMMAND_VM_STATE : COMMAND_FAILED, &err);
+		code = command_fail(r == -ESRCH ? COMMAND_VM_STATE : COMMAND_FAILED, &err);
 	vm_directory_close(&directory);
 	return code;
 }

@@ -141,7 +141,7 @@ static int remove_unused(const struct vm_home *home, const struct vm_directory *
 		fprintf(stderr, "VM \"%s\" is in use now: it stays\n", candidate->name);
 	else if (r == 0)
 		say("removed", candidate);
-	return r == -EBUSY || r == -ENOENT ? 0 : r;
+	return r == -EBUSY || r == -ESRCH ? 0 : r;
 }
 
 static int remove_chosen(const struct vm_home *home, const struct prune_candidate *candidate)

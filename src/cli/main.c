@@ -15,6 +15,8 @@
 static const struct command commands[] = {
 	{ "create", "make a VM from a disk image, or from a kernel and an initrd", command_create,
 	  COMMAND_NAMES_NEW },
+	{ "clone", "make a VM that is a copy of another one", command_clone,
+	  COMMAND_NAMES_STOPPED },
 	{ "run", "run a VM until it stops", command_run, COMMAND_NAMES_STOPPED },
 	{ "ip", "print the address of a VM", command_ip, COMMAND_NAMES_ANY },
 	{ "list", "list the VMs", command_list, COMMAND_NAMES_ANY },

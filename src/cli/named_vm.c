@@ -85,7 +85,7 @@ int named_vm_check_new(const struct vm_home *home, const char *name, bool force,
 		vm_home_unlock(home);
 	}
 	vm_directory_close(&directory);
-	return r == -ENOENT ? 0 : r; /* removed meanwhile */
+	return r == -ESRCH ? 0 : r; /* removed meanwhile */
 }
 
 int named_vm_publish(const struct vm_home *home, const struct vm_draft *draft, const char *name,

@@ -70,15 +70,6 @@ bool vm_directory_is_suspended(const struct vm_directory *directory)
 	return has_file(directory->fd, VM_DIRECTORY_SAVED_STATE);
 }
 
-int vm_directory_share(const struct vm_directory *directory, struct error *err)
-{
-	if (flock(directory->fd, LOCK_SH | LOCK_NB) == 0)
-		return 0;
-	int r = errno == EWOULDBLOCK ? -EBUSY : -errno;
-	error_set(err, "VM \"%s\" is being removed", directory->name);
-	return r;
-}
-
 static bool is_current(const struct vm_home *home, const struct vm_directory *directory)
 {
 	struct stat here;
@@ -97,23 +88,44 @@ static bool is_shared(const struct vm_directory *directory)
 	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
-int vm_directory_check_free(const struct vm_home *home, const struct vm_directory *directory,
-			    struct error *err)
+static int check_at_rest(const struct vm_home *home, const struct vm_directory *directory,
+			 struct error *err)
 {
 	if (!is_current(home, directory)) {
 		error_set(err, "the specified VM \"%s\" does not exist", directory->name);
-		return -ENOENT;
+		return -ESRCH;
 	}
 	if (vm_lock_holder(directory->fd) != 0) {
 		error_set(err, "VM \"%s\" is running", directory->name);
 		return -EBUSY;
 	}
-	if (is_shared(directory)) {
+	return 0;
+}
+
+int vm_directory_share(const struct vm_home *home, const struct vm_directory *directory,
+		       struct error *err)
+{
+	int r = check_at_rest(home, directory, err);
+
+	if (r == 0 && flock(directory->fd, LOCK_SH | LOCK_NB) < 0) {
+		r = -errno;
+		error_set(err, "cannot lock the directory of VM \"%s\": %s", directory->name,
+			  strerror(-r));
+	}
+	return r;
+}
+
+int vm_directory_check_free(const struct vm_home *home, const struct vm_directory *directory,
+			    struct error *err)
+{
+	int r = check_at_rest(home, directory, err);
+
+	if (r == 0 && is_shared(directory)) {
 		error_set(err, "VM \"%s\" is being copied: try again when that is done",
 			  directory->name);
-		return -EBUSY;
+		r = -EBUSY;
 	}
-	return 0;
+	return r;
 }
 
 static int compare_names(const void *a, const void *b)

@@ -50,16 +50,16 @@ void vm_directory_touch(const struct vm_directory *directory);
 bool vm_directory_is_suspended(const struct vm_directory *directory);
 
 /*
- * Who reads a VM's files for long, to copy them, holds a share of its directory, by its descriptor and
- * until that is closed. Under the home's lock, after vm_directory_check_free(). 0, or -EBUSY with a
- * sentence.
+ * All of these under the home's lock, which keeps it so. -EBUSY with a sentence when the VM runs, -ESRCH
+ * with one when the directory is no longer that of the VM of its name. Nobody asks who holds the VM's
+ * lock.
+ *
+ * Who reads a VM's files for long, to copy them, takes a share of its directory, which is held by its
+ * descriptor and until that is closed. Who starts, changes or removes the VM asks whether it is free:
+ * -EBUSY also when somebody has a share.
  */
-int vm_directory_share(const struct vm_directory *directory, struct error *err) MUST_USE;
-/*
- * For who starts, changes or removes the VM, under the home's lock, which keeps it so: 0; -EBUSY with
- * a sentence when it runs or somebody has a share of it; -ENOENT with a sentence when it is no longer
- * the VM of that name. The caller neither holds the VM's lock nor has a share.
- */
+int vm_directory_share(const struct vm_home *home, const struct vm_directory *directory,
+		       struct error *err) MUST_USE;
 int vm_directory_check_free(const struct vm_home *home, const struct vm_directory *directory,
 			    struct error *err) MUST_USE;
 

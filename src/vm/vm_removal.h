@@ -7,7 +7,7 @@
 struct error;
 
 /*
- * Takes the home's lock. 0, or negative errno with a sentence: -ENOENT when it is no longer the VM of that
+ * Takes the home's lock. 0, or negative errno with a sentence: -ESRCH when it is no longer the VM of that
  * name, -EBUSY when it runs or is being copied. After a failure the VM is still there, as a rule as it was:
  * the sentence says so where not.
  */

@@ -193,7 +193,7 @@ static void test_replace(void **state)
 	read_config(&fixture->home, "one", text);
 	assert_string_equal(text, "second");
 	/* The old one is gone, also for who has it open. */
-	assert_int_equal(vm_directory_check_free(&fixture->home, &before, &err), -ENOENT);
+	assert_int_equal(vm_directory_check_free(&fixture->home, &before, &err), -ESRCH);
 	assert_string_equal(err.text, "the specified VM \"one\" does not exist");
 	vm_directory_close(&before);
 	/* What is no VM is not replaced. */
@@ -215,8 +215,8 @@ static void test_shares(void **state)
 	assert_int_equal(vm_directory_open(&fixture->home, "one", &directory, NULL), 0);
 	assert_int_equal(vm_directory_open(&fixture->home, "one", &reader, NULL), 0);
 	assert_int_equal(vm_directory_open(&fixture->home, "one", &other, NULL), 0);
-	assert_int_equal(vm_directory_share(&reader, &err), 0);
-	assert_int_equal(vm_directory_share(&other, &err), 0);
+	assert_int_equal(vm_directory_share(&fixture->home, &reader, &err), 0);
+	assert_int_equal(vm_directory_share(&fixture->home, &other, &err), 0);
 	assert_int_equal(vm_directory_check_free(&fixture->home, &directory, &err), -EBUSY);
 	assert_string_equal(err.text, "VM \"one\" is being copied: try again when that is done");
 	assert_int_equal(replace(&fixture->home, "one", "second", &err), -EBUSY);
@@ -255,6 +255,7 @@ static void test_running_is_not_replaced(void **state)
 	assert_int_equal(read(ready[0], &byte, 1), 1);
 	assert_int_equal(vm_directory_check_free(&fixture->home, &directory, &err), -EBUSY);
 	assert_string_equal(err.text, "VM \"one\" is running");
+	assert_int_equal(vm_directory_share(&fixture->home, &directory, &err), -EBUSY);
 	assert_int_equal(replace(&fixture->home, "one", "x", &err), -EBUSY);
 	close(end[1]);
 	int status;
