@@ -60,10 +60,13 @@ class Program:
             (self.path / part).write_bytes(part.encode() * 100)
         self.output("create", name, "--kernel", self.path / "kernel", "--initrd", self.path / "initrd")
 
-    def start(self, name, *options):
-        """Runs it, with a stand-in for QEMU, until the tests end."""
+    def stand_in_for_qemu(self):
         shutil.copyfile(ROOT / "tests/system/lab/fake_qemu.py", self.path / "bin/qemu-system-x86_64")
         (self.path / "bin/qemu-system-x86_64").chmod(0o755)
+
+    def start(self, name, *options):
+        """Runs it, with a stand-in for QEMU, until the tests end."""
+        self.stand_in_for_qemu()
         self.running.append(subprocess.Popen(
             ["tartlet", "run", name, *options], env=self.environment, cwd=self.work, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
