@@ -1,0 +1,159 @@
+"""Debian 12 as people have it: systemd, OpenSSH, cloud-init, the QEMU guest agent, booted by UEFI from a
+partitioned disk.
+
+A boot takes a minute under TCG, so there are few: the tests stand in the order that needs the fewest. Each asks
+for the state that it needs (`up`, `down`), so that one can run alone, too.
+"""
+
+import re
+import tempfile
+
+import pytest
+from conftest import ROOT
+from lab import debian, pattern, servers, topology
+
+FILE_BYTES = 20_000_000
+
+
+@pytest.fixture(scope="module")
+def directory(scratch):
+    """Of this module, on the disk rather than in memory."""
+    with tempfile.TemporaryDirectory(prefix="debian-", dir=scratch) as name:
+        yield type(scratch)(name)
+
+
+@pytest.fixture(scope="module")
+def key(directory):
+    return debian.make_key(directory)
+
+
+@pytest.fixture(scope="module")
+def home(homes):
+    """A tartlet with no other VMs."""
+    made = homes.tartlet()
+    yield made
+    made.stop_all()
+
+
+@pytest.fixture(scope="module")
+def plover(home, directory, key):
+    """Created, and not started."""
+    home.command("create", "plover", "--from-disk", debian.make_disk(ROOT), "--disk-size", 3, "--memory", 512)
+    seed = debian.seed_disk(directory, "plover", key)
+    return debian.Debian(home, "plover", directory, key, ["--disk", f"{seed}:ro"])
+
+
+class FileServer(servers.Server):
+    """HTTP, with one file."""
+
+    def handle(self, connection):
+        request = b""
+        while b"\r\n\r\n" not in request:
+            request += connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % FILE_BYTES)
+        for block in pattern.blocks(FILE_BYTES):
+            connection.sendall(block)
+
+
+# --- stopped, before the first boot -------------------------------------------------------------------------
+
+def listed(home):
+    """Name and state, by `list` in JSON, which its table for people has, too."""
+    table = home.command("list").stdout.splitlines()
+    states = {entry["Name"]: entry["State"] for entry in home.json("list")}
+    assert table[0].split() == ["Source", "Name", "Disk", "Size", "Accessed", "State"]
+    for line, (name, state) in zip(table[1:], states.items(), strict=True):
+        assert line.split()[:2] == ["local", name] and line.split()[-1] == state
+    return states
+
+
+def told(home, name):
+    """What `get` says in JSON; the state is in its text, too."""
+    entry = home.json("get", name)
+    text = home.command("get", name).stdout
+    assert re.search(rf"\b{entry['State']}\b", text), text
+    return entry
+
+
+def test_created(home, plover):
+    assert listed(home) == {"plover": "stopped"}
+    got = told(home, "plover")
+    assert (got["State"], got["CPU"], got["Memory"], got["Disk"], got["DiskFormat"]) == \
+        ("stopped", 2, 512, 3, "raw")
+
+
+# --- the first boot -----------------------------------------------------------------------------------------
+
+def test_first_login_by_the_reported_port(plover):
+    plover.up()
+    assert plover.run("hostname; id -un; sudo -n id -un").split() == ["plover", "debian", "root"]
+    assert plover.run("test -d /sys/firmware/efi && cat /etc/debian_version").startswith("12.")
+
+
+def test_cloud_init_and_systemd_are_content(plover):
+    plover.up()
+    assert plover.run("cloud-init status --wait").endswith("status: done")
+    assert plover.run("systemctl is-system-running --wait") == "running"
+    assert plover.run("systemctl --failed --no-legend") == ""
+    # 3 GB less the EFI system partition and what ext4 needs itself
+    assert int(plover.run("df --output=size -B 1000000 / | tail -n 1")) > 2700
+
+
+def test_exit_code_and_bytes_by_ssh(plover):
+    plover.up()
+    data = "line\n" * 100_000
+    assert plover.run("cat; exit 7", expect=7, data=data) == data.strip()
+
+
+def test_ssh_by_the_tunnel(plover):
+    plover.up()
+    done = plover.by_proxy("hostname; exit 5")
+    assert (done.returncode, done.stdout) == (5, "plover\n"), done.stderr
+
+
+def test_tartlet_ssh(home, plover):
+    plover.up()
+    done = home.command("ssh", "-F", "none", "-i", plover.key, "-l", debian.USER, "plover",
+                        "hostname;", "exit", "3", expect=3)
+    assert done.stdout == "plover\n"
+
+
+def test_running_is_shown(home, plover):
+    plover.up()
+    assert listed(home) == {"plover": "running"}
+    got = told(home, "plover")
+    assert got["State"] == "running" and got["Address"] == plover.running.address
+    assert {(entry["internalPort"], entry["externalPort"]) for entry in got["Forwards"]} == \
+        {(22, plover.running.port(22))}
+    assert "is running" in home.command("delete", "plover", expect=1).stderr
+
+
+@pytest.mark.parametrize("resolver", ["dhcp", "arp"])
+def test_address(home, plover, resolver):
+    plover.up()
+    assert home.command("ip", "plover", "--resolver", resolver).stdout.strip() == plover.running.address
+    assert plover.running.address in plover.run("ip -4 -o address show scope global")
+
+
+def test_names_are_resolved(plover):
+    """By systemd-resolved, which asks whom DHCP names: the gateway."""
+    plover.up()
+    assert plover.run("getent ahostsv4 www.test | head -n 1").split()[0] == "198.51.100.80"
+
+
+def test_file_from_a_server_in_another_namespace(lab, plover):
+    plover.up()
+    with FileServer(lab.server) as server:
+        said = plover.run(f"curl -sS http://{topology.SERVER}:{server.port}/file | sha256sum")
+    assert said.split()[0] == pattern.sha256(FILE_BYTES)
+    assert server.peers == [topology.HOST]
+
+
+# --- the end of it ------------------------------------------------------------------------------------------
+
+def test_power_button(home, plover):
+    """systemd ends the guest, and that ends the run."""
+    plover.up().run("echo written >file")
+    plover.down()
+    assert listed(home) == {"plover": "stopped"}
+    assert told(home, "plover")["State"] == "stopped"
