@@ -36,6 +36,7 @@ struct command {
 int command_clone(int argc, char **argv);
 int command_create(int argc, char **argv);
 int command_delete(int argc, char **argv);
+int command_exec(int argc, char **argv);
 int command_forward(int argc, char **argv);
 int command_get(int argc, char **argv);
 int command_ip(int argc, char **argv);

@@ -9,15 +9,19 @@
 #include "cli/command.h"
 #include "cli/named_vm.h"
 #include "control/control_client.h"
+#include "vm/agent_network.h"
 #include "vm/vm_config.h"
 #include "vm/vm_lock.h"
 #include "vmnet/vmnet.h"
 
 #define WAIT_MOST_S 65535
+/* For one try to ask the agent. */
+#define AGENT_LIMIT_NS NS_PER_S
 
 enum resolver {
-	RESOLVER_DHCP, /* what was leased */
-	RESOLVER_ARP,  /* what the guest was seen to use */
+	RESOLVER_DHCP,	/* what was leased */
+	RESOLVER_ARP,	/* what the guest was seen to use */
+	RESOLVER_AGENT, /* what the agent in the guest says */
 };
 
 struct ip_options {
@@ -45,10 +49,13 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 			options->resolver = RESOLVER_DHCP;
 		else if (strcmp(argument, "arp") == 0)
 			options->resolver = RESOLVER_ARP;
+		else if (strcmp(argument, "agent") == 0)
+			options->resolver = RESOLVER_AGENT;
 		else
-			argp_error(state,
-				   "invalid value \"%s\" for --resolver: expected dhcp or arp",
-				   argument);
+			argp_error(
+				state,
+				"invalid value \"%s\" for --resolver: expected dhcp, arp or agent",
+				argument);
 		return 0;
 	default:
 		return named_vm_parse_only(key, argument, state, &options->name);
@@ -105,6 +112,15 @@ static bool ask_assignment(const struct vm_home *home, const char *name,
 	return true;
 }
 
+/* Asks the guest. False: it has none yet, or there is no agent (yet). */
+static bool ask_agent(const struct vm_directory *directory, const struct mac_addr *mac,
+		      struct ip_addr *ret_address)
+{
+	return agent_network_address(directory->fd, mac,
+				     clock_now(&clock_boottime) + AGENT_LIMIT_NS, ret_address,
+				     NULL) == 0;
+}
+
 /* 0 = found, -ENOENT = not (yet), other negative errno with a sentence. */
 static int resolve(const struct vm_home *home, const struct vm_directory *directory,
 		   enum resolver resolver, struct ip_addr *ret_address, struct error *err)
@@ -117,7 +133,10 @@ static int resolve(const struct vm_home *home, const struct vm_directory *direct
 		return r == -ENOENT ? -EIO : r;
 	struct mac_addr mac = config.mac;
 	vm_config_done(&config);
-	if (vm_lock_holder(directory->fd) != 0)
+	bool runs = vm_lock_holder(directory->fd) != 0;
+	if (runs && resolver == RESOLVER_AGENT)
+		return ask_agent(directory, &mac, ret_address) ? 0 : -ENOENT;
+	if (runs)
 		return ask_neighbours(directory, &mac, resolver, ret_address) ? 0 : -ENOENT;
 	if (resolver == RESOLVER_DHCP && ask_assignment(home, directory->name, ret_address))
 		return 0;
@@ -143,6 +162,19 @@ static int resolve_in_time(const struct vm_home *home, const struct vm_directory
 	}
 }
 
+static const char *hint_of(enum resolver resolver)
+{
+	switch (resolver) {
+	case RESOLVER_ARP:
+		return " (not all Linux distributions are compatible with the ARP resolver)";
+	case RESOLVER_AGENT:
+		return " (also make sure that the QEMU guest agent is running inside of a VM)";
+	case RESOLVER_DHCP:
+		break;
+	}
+	return "";
+}
+
 static int print_address(const struct vm_home *home, const struct vm_directory *directory,
 			 const void *context)
 {
@@ -155,10 +187,7 @@ static int print_address(const struct vm_home *home, const struct vm_directory *
 	if (r == -ENOENT)
 		error_set(&err, "no IP address found%s%s",
 			  vm_lock_holder(directory->fd) != 0 ? "" : ", is your VM running?",
-			  options->resolver == RESOLVER_ARP
-				  ? " (not all Linux distributions are compatible with the ARP "
-				    "resolver)"
-				  : "");
+			  hint_of(options->resolver));
 	if (r < 0)
 		return command_fail(COMMAND_FAILED, &err);
 	printf("%s\n", ip_addr_format(&address, text));
@@ -174,8 +203,9 @@ int command_ip(int argc, char **argv)
 		  .doc = "how long to wait for an address (default: 0)" },
 		{ .name = "resolver",
 		  .key = KEY_RESOLVER,
-		  .arg = "dhcp|arp",
-		  .doc = "dhcp (default): the address that was leased; arp: the one the guest uses" },
+		  .arg = "dhcp|arp|agent",
+		  .doc = "dhcp (default): the address that was leased; arp: the one the guest uses; agent: "
+			 "the one that the QEMU guest agent says" },
 		{ 0 },
 	};
 	static const struct argp argp = {

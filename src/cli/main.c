@@ -29,6 +29,8 @@ static const struct command commands[] = {
 	  COMMAND_NAMES_RUNNING },
 	{ "ssh", "log in to a running VM, or run a command in it, by ssh", command_ssh,
 	  COMMAND_NAMES_RUNNING },
+	{ "exec", "run a command in a running VM by the agent in its guest", command_exec,
+	  COMMAND_NAMES_RUNNING },
 	{ "netns", "run a command, or connect a network namespace, as a guest", command_netns,
 	  COMMAND_NAMES_ANY },
 	{ "forward", "add, remove or list port forwards of a running VM", command_forward,

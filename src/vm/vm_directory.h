@@ -7,7 +7,8 @@
  *                   disk.img that was made with --backing)
  *     nvram.bin     the firmware's variables (firmware.h), instead of kernel and initrd
  *     run.json control.sock qemu.log    of the run under way (run_state.h)
- *     agent.sock    of the run under way: whoever connects talks to the agent in the guest
+ *     agent.sock    of the run under way: whoever connects talks to the agent in the guest, one at a
+ *                   time: agent.lock (agent_turn.h)
  *     suspend.state what the guest was when it was suspended; the next run goes on from there
  *
  * A directory without a config.json is not a VM, and is not seen.

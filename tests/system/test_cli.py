@@ -23,7 +23,7 @@ import pytest
 from lab.tartlet import FACT, FORWARD, children, wait_gone
 
 FAKE_QEMU = pathlib.Path(__file__).resolve().parent / "lab" / "fake_qemu.py"
-COMMANDS = ["create", "clone", "run", "ip", "list", "get", "stop", "delete", "prune", "forward", "netns", "nc", "ssh"]
+COMMANDS = ["create", "clone", "run", "exec", "ip", "list", "get", "stop", "delete", "prune", "forward", "netns", "nc", "ssh"]
 VERSION = re.compile(r"^tartlet \d+\.\d+\.\d+\n$")
 
 
