@@ -19,9 +19,11 @@
 #include "cli/run_options.h"
 #include "control/control_json.h"
 #include "control/control_server.h"
+#include "vm/display.h"
 #include "vm/firmware.h"
 #include "vm/qemu_args.h"
 #include "vm/qemu_log.h"
+#include "vm/qemu_query.h"
 #include "vm/qemu_version.h"
 #include "vm/run_state.h"
 #include "vm/serial_port.h"
@@ -43,6 +45,7 @@ struct run {
 	const char *firmware; /* NULL: the VM has its kernel */
 	struct run_disks disks;
 	struct serial_port serial;
+	struct display display; /* chosen */
 	int lock_fd;
 	int log_fd;
 	struct run_guest *guest;
@@ -126,13 +129,38 @@ static int take_vm(struct run *run)
 	return r < 0 ? command_fail(COMMAND_FAILED, &err) : COMMAND_OK;
 }
 
+/* Asks QEMU for its windows only where it can come to one: that takes a moment. */
+static int choose_display(struct run *run, const struct qemu_query_wait *wait, struct error *err)
+{
+	const struct display *wish = &run->options->devices.display;
+	struct display_host host = { .screen = display_has_screen() };
+	char program[] = QEMU_PROGRAM;
+	char option[] = "-display";
+	char value[] = "help";
+	char *const argv[] = { program, option, value, NULL };
+	char help[1024];
+
+	if (display_may_open(wish, host.screen)) {
+		int r = qemu_query(argv, wait, help, sizeof(help));
+		if (r < 0) {
+			error_set(err, "QEMU does not say which displays it has: %s", strerror(-r));
+			return r;
+		}
+		host.windows = display_help_has_windows(help);
+	}
+	int r = display_choose(wish, &host, &run->display, err);
+	if (r == 0 && err->text[0])
+		fprintf(stderr, "%s\n", err->text);
+	return r;
+}
+
 /* What the host must have. -ECANCELED: a signal asked for the end meanwhile. */
 static int check_host(struct run *run, struct error *err)
 {
 	struct accel_host host = accel_probe("/dev/kvm", "/proc/cpuinfo");
 
-	const struct qemu_version_wait wait = { .time_ms = VERSION_WAIT_MS,
-						.stop_fd = run_guest_stop_fd(run->guest) };
+	const struct qemu_query_wait wait = { .time_ms = VERSION_WAIT_MS,
+					      .stop_fd = run_guest_stop_fd(run->guest) };
 	struct qemu_version version = { 0 };
 
 	int r = qemu_version_check(QEMU_PROGRAM, &wait, &version, err);
@@ -140,6 +168,10 @@ static int check_host(struct run *run, struct error *err)
 		r = accel_choose(run->options->accel, &host, &run->accel, err);
 	if (r == 0 && err->text[0])
 		fprintf(stderr, "%s\n", err->text);
+	if (r == 0 && run->options->devices.nested)
+		r = accel_check_nested(run->accel, "/sys/module", err);
+	if (r == 0)
+		r = choose_display(run, &wait, err);
 	if (r == 0)
 		run->net = net_attach_choose(run->options->net_attach, &version, run->accel);
 	return r;
@@ -256,6 +288,8 @@ static int start(struct run *run, struct error *err)
 		.root_disk = run->options->root_disk,
 		.disks = &run->disks,
 		.serial = run->serial,
+		.display = run->display,
+		.nested = run->options->devices.nested,
 		.log_fd = run->log_fd,
 		.network = run->network.network,
 		.tcp_backlog = run->options->network.tcp_backlog,

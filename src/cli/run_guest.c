@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/random.h"
 #include "cli/command.h"
 #include "cli/run_disks.h"
 #include "cli/terminal_guard.h"
@@ -28,6 +29,7 @@
 #include "vm/qmp.h"
 #include "vm/systemd_scope.h"
 #include "vm/vm_directory.h"
+#include "vm/vnc_server.h"
 
 #define STOP_WAIT_NS  (5 * NS_PER_S) /* QEMU writes its disks out; then it is killed */
 #define LOG_LINES     10
@@ -52,7 +54,9 @@ struct run_guest {
 	pthread_mutex_t detached_mutex;
 	char detached_error[sizeof(struct vmnet_error)]; /* under the mutex; "" = none */
 	struct terminal_guard terminal;			 /* of a console on it */
-	bool started;
+	struct vnc_server vnc;
+	bool ready;  /* QMP was, once */
+	bool failed; /* it was said why */
 	bool stopping;
 	bool qemu_runs;
 	int wait_status;
@@ -100,12 +104,45 @@ static void child_ended(struct loop_child *child, int wait_status)
 	loop_stop(guest->loop);
 }
 
+/* What was asked for cannot be had: the VM is not to run without it. */
+static void give_up(struct run_guest *guest, const struct error *err)
+{
+	fprintf(stderr, "%s\n", err->text);
+	guest->failed = true;
+	if (!guest->stopping)
+		guest_stop(guest);
+}
+
+static void qemu_is_ready(struct run_guest *guest)
+{
+	struct error err = { .text = "" };
+
+	if (!guest->launch.display.vnc)
+		guest->launch.started(guest->launch.context);
+	else if (vnc_server_begin(&guest->vnc, &guest->qmp, &random_system, &err) < 0)
+		give_up(guest, &err);
+}
+
+static void qemu_answered(struct qmp *qmp, const char *id, const json_t *result, const char *error)
+{
+	struct run_guest *guest = container_of(qmp, struct run_guest, qmp);
+	struct error err = { .text = "" };
+	bool known = guest->vnc.url[0] != 0;
+
+	if (vnc_server_answered(&guest->vnc, qmp, id, result, error, &err) < 0) {
+		give_up(guest, &err);
+	} else if (!known && guest->vnc.url[0]) {
+		printf("VNC server is running at %s\n", guest->vnc.url);
+		guest->launch.started(guest->launch.context);
+	}
+}
+
 static void read_qmp(struct run_guest *guest)
 {
 	qmp_read(&guest->qmp);
-	if (guest->qmp.state == QMP_READY && !guest->started) {
-		guest->started = true;
-		guest->launch.started(guest->launch.context);
+	if (guest->qmp.state == QMP_READY && !guest->ready) {
+		guest->ready = true;
+		qemu_is_ready(guest);
 	}
 }
 
@@ -320,6 +357,7 @@ static int open_qmp(struct run_guest *guest, int *ret_fd, struct error *err)
 	*ret_fd = fds[1];
 	guest->qmp_fd = fds[0];
 	r = qmp_init(&guest->qmp, fds[0]);
+	guest->qmp.answered = qemu_answered;
 	if (r == 0)
 		r = loop_watch_add(guest->loop, &guest->qmp_watch, fds[0], EPOLLIN);
 	if (r < 0)
@@ -360,6 +398,8 @@ static int start_qemu(struct run_guest *guest, int net_fd, int qmp_fd, struct er
 		.label = launch->label,
 		.accel = launch->accel,
 		.serial = launch->serial,
+		.display = launch->display,
+		.nested = launch->nested,
 		.net = launch->net,
 		.firmware = launch->firmware,
 		.root_disk = launch->root_disk,
@@ -455,7 +495,7 @@ static int outcome(struct run_guest *guest)
 {
 	bool well = WIFEXITED(guest->wait_status) && WEXITSTATUS(guest->wait_status) == 0;
 
-	if (network_failed(guest))
+	if (guest->failed || network_failed(guest))
 		return COMMAND_FAILED;
 	/* A signal that came together with the end of QEMU: at shutdown the system sends both. */
 	if (guest->stopping || run_guest_stop_is_asked(guest))
@@ -464,9 +504,11 @@ static int outcome(struct run_guest *guest)
 		puts("guest has stopped the virtual machine");
 		return COMMAND_OK;
 	}
-	/* Ctrl-A X on the console: QEMU takes it as its own `quit`, which we never send. */
-	if (well && guest->launch.serial.kind == SERIAL_STDIO &&
-	    strcmp(guest->qmp.stop_cause, "host-qmp-quit") == 0)
+	/* Ctrl-A X on the console, or the window was closed: QEMU takes it as its own `quit`, which we
+	 * never send. */
+	bool can_quit = guest->launch.serial.kind == SERIAL_STDIO ||
+			guest->launch.display.window == DISPLAY_WINDOW_ON;
+	if (well && can_quit && strcmp(guest->qmp.stop_cause, "host-qmp-quit") == 0)
 		return COMMAND_OK;
 	print_end_of_qemu(guest);
 	return COMMAND_FAILED;

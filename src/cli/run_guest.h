@@ -6,6 +6,7 @@
 #include "base/compiler.h"
 #include "vm/accel.h"
 #include "vm/disk_options.h"
+#include "vm/display.h"
 #include "vm/net_attach.h"
 #include "vm/serial_port.h"
 #include "vmnet/vmnet.h"
@@ -27,6 +28,8 @@ struct run_guest_launch {
 	struct disk_options root_disk;
 	const struct run_disks *disks;
 	struct serial_port serial; /* borrowed */
+	struct display display;	   /* chosen */
+	bool nested;
 	int log_fd;
 	vmnet_network_ref network;
 	enum vmnet_tcp_backlog tcp_backlog;

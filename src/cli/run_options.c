@@ -25,7 +25,6 @@ enum {
 	KEY_SOFTNET,
 	KEY_HOST,
 	KEY_ATTACH,
-	KEY_NO_GRAPHICS,
 	KEY_SERIAL,
 	KEY_SERIAL_PATH,
 	KEY_ACCEL,
@@ -47,10 +46,6 @@ static const struct argp_option options_table[] = {
 	  .arg = "auto|vhost-user|stream",
 	  .doc = "how QEMU is attached to the network: auto (default) takes vhost-user, which "
 		 "shares the VM's memory and is fastest, where it is known to work",
-	  .group = 2 },
-	{ .name = "no-graphics",
-	  .key = KEY_NO_GRAPHICS,
-	  .doc = "no window (the default; there is none yet)",
 	  .group = 2 },
 	{ .name = "serial",
 	  .key = KEY_SERIAL,
@@ -128,8 +123,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &options->network;
-		return 0;
-	case KEY_NO_GRAPHICS:
+		state->child_inputs[1] = &options->devices;
 		return 0;
 	case KEY_SERIAL:
 		options->serial = true;
@@ -181,6 +175,7 @@ void run_options_parse(int argc, char **argv, struct run_options *ret_options)
 {
 	static const struct argp_child children[] = {
 		{ .argp = &network_options_argp, .group = 1 },
+		{ .argp = &device_options_argp, .group = 2 },
 		{ 0 },
 	};
 	static const struct argp argp = {

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "base/compiler.h"
+#include "cli/device_options.h"
 #include "cli/disk_spec.h"
 #include "cli/network_options.h"
 #include "vm/accel.h"
@@ -13,6 +14,7 @@
 struct run_options {
 	const char *name;
 	struct network_options network;
+	struct device_options devices;
 	const char *not_available; /* a network option that is recognised, no more; NULL = none */
 	bool serial;
 	const char *serial_path; /* NULL = none */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -119,4 +120,30 @@ int accel_choose(enum accel wanted, const struct accel_host *host, enum accel *r
 	error_prefix(err, "using TCG, which is slow, instead of KVM");
 	*ret_accel = ACCEL_TCG;
 	return 0;
+}
+
+/* "Y", or "1" of older kernels. */
+static bool parameter_is_on(const char *modules_path, const char *module)
+{
+	char path[256];
+	char value = 0;
+	int length = snprintf(path, sizeof(path), "%s/%s/parameters/nested", modules_path, module);
+
+	if (length < 0 || (size_t)length >= sizeof(path))
+		return false;
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && read(fd, &value, 1) == 1 && (value == 'Y' || value == '1');
+}
+
+int accel_check_nested(enum accel accel, const char *modules_path, struct error *err)
+{
+	if (accel != ACCEL_KVM) {
+		error_set(err, "--nested needs KVM: a VM inside of an emulated VM is not offered");
+		return -EOPNOTSUPP;
+	}
+	if (parameter_is_on(modules_path, "kvm_intel") || parameter_is_on(modules_path, "kvm_amd"))
+		return 0;
+	error_set(err, "--nested: this host's KVM does not offer it (the parameter nested of the "
+		       "module kvm_intel or kvm_amd is not on)");
+	return -EOPNOTSUPP;
 }

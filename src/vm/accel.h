@@ -37,3 +37,6 @@ struct accel_host accel_probe(const char *kvm_path, const char *cpuinfo_path);
  */
 int accel_choose(enum accel wanted, const struct accel_host *host, enum accel *ret_accel,
 		 struct error *err) MUST_USE;
+
+/* --nested: KVM inside of the guest. `modules_path` is /sys/module. 0 or negative errno with a sentence. */
+int accel_check_nested(enum accel accel, const char *modules_path, struct error *err) MUST_USE;

@@ -74,27 +74,65 @@ static void add_machine(struct builder *builder, const struct qemu_launch *launc
 	add(builder, "-no-user-config");
 	/* Not -daemonize (it dies of SIGSYS under this filter), and never exec: migration. */
 	add(builder, "-sandbox");
-	add(builder, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+	/* A window's toolkit starts programs of the desktop, and dies where it may not. Who has the
+	 * desktop can start programs there anyway. */
+	add(builder, "on,obsolete=deny,elevateprivileges=deny,spawn=%s,resourcecontrol=deny",
+	    launch->display.window == DISPLAY_WINDOW_ON ? "allow" : "deny");
+	/* The machine's own keyboard and mouse are one device. */
+	const char *ps2 =
+		launch->display.no_keyboard || launch->display.no_pointer ? ",i8042=off" : "";
 	add(builder, "-machine");
 	if (launch->net.attach == NET_ATTACH_VHOST_USER) {
 		/* Memory that the network maps too; sealed by default, so that it cannot shrink. */
-		add(builder, "q35,memory-backend=mem0");
+		add(builder, "q35%s,memory-backend=mem0", ps2);
 		add(builder, "-object");
 		add(builder, "memory-backend-memfd,id=mem0,size=%" PRIu64 "M,share=on",
 		    launch->config->memory_size >> 20);
 	} else {
-		add(builder, "q35");
+		add(builder, "q35%s", ps2);
 	}
 	add(builder, "-accel");
 	add(builder, "%s", kvm ? "kvm" : "tcg");
 	add(builder, "-cpu");
-	add(builder, "%s", kvm ? "host" : "max");
+	/* Without the host's own virtualization, unless it is asked for. */
+	if (kvm)
+		add(builder, "%s", launch->nested ? "host" : "host,vmx=off,svm=off");
+	else
+		add(builder, "max");
 	add(builder, "-smp");
 	add(builder, "%u", launch->config->cpu_count);
 	add(builder, "-m");
 	add(builder, "%" PRIu64 "M", launch->config->memory_size >> 20);
+}
+
+/* The tablet's position is absolute: the pointer need not be caught. */
+static void add_display(struct builder *builder, const struct display *display)
+{
+	bool window = display->window == DISPLAY_WINDOW_ON;
+
 	add(builder, "-display");
-	add(builder, "none");
+	if (window)
+		add(builder, "gtk%s", display->capture_system_keys ? ",grab-on-hover=on" : "");
+	else
+		add(builder, "none");
+	if (display->vnc) {
+		add(builder, "-vnc");
+		add(builder, "127.0.0.1:0,to=999,password=on");
+	}
+	if (!window && !display->vnc)
+		return;
+	add(builder, "-device");
+	add(builder, "virtio-vga");
+	add(builder, "-device");
+	add(builder, "qemu-xhci");
+	if (!display->no_keyboard) {
+		add(builder, "-device");
+		add(builder, "usb-kbd");
+	}
+	if (!display->no_pointer) {
+		add(builder, "-device");
+		add(builder, "usb-tablet");
+	}
 }
 
 static void add_kernel(struct builder *builder, const struct vm_config *config)
@@ -247,6 +285,7 @@ int qemu_args_build(const struct qemu_launch *launch, struct qemu_args *ret_args
 	struct builder builder = { 0 };
 
 	assert(launch->disk_count <= QEMU_DISK_MOST);
+	assert(launch->display.window != DISPLAY_WINDOW_AUTO);
 	assert(launch->accel != ACCEL_AUTO && launch->net.attach != NET_ATTACH_AUTO);
 	add(&builder, "%s", QEMU_PROGRAM);
 	add_name(&builder, launch->label);
@@ -256,6 +295,7 @@ int qemu_args_build(const struct qemu_launch *launch, struct qemu_args *ret_args
 	add_network(&builder, launch);
 	add_agent(&builder, launch->agent_path);
 	add_devices(&builder, launch);
+	add_display(&builder, &launch->display);
 	add_serial(&builder, &launch->serial);
 	if (builder.failed) {
 		qemu_args_done(&builder.args);

@@ -8,6 +8,7 @@
 #include "vm/accel.h"
 #include "vm/disk_image.h"
 #include "vm/disk_options.h"
+#include "vm/display.h"
 #include "vm/net_attach.h"
 #include "vm/serial_port.h"
 
@@ -28,8 +29,10 @@ struct qemu_launch {
 	const struct vm_config *config;
 	const char *label; /* NULL = none */
 	enum accel accel;  /* not ACCEL_AUTO */
+	bool nested;	   /* with KVM: the guest may use it, too */
 	struct serial_port serial;
-	const char *firmware; /* VM_BOOT_UEFI: the code, an absolute path; else NULL */
+	struct display display; /* chosen */
+	const char *firmware;	/* VM_BOOT_UEFI: the code, an absolute path; else NULL */
 	struct disk_options root_disk;
 	const struct qemu_disk *disks;
 	size_t disk_count; /* at most QEMU_DISK_MOST */

@@ -6,6 +6,7 @@
 #include "base/compiler.h"
 
 struct error;
+struct qemu_query_wait;
 
 #define QEMU_VERSION_LEAST_MAJOR 7u
 #define QEMU_VERSION_LEAST_MINOR 2u
@@ -18,13 +19,7 @@ struct qemu_version {
 /* From what `qemu --version` prints: "QEMU emulator version 7.2.22 (Debian ...)". */
 bool qemu_version_parse(const char *text, struct qemu_version *ret_version) MUST_USE;
 
-/* What ends the wait for an answer. */
-struct qemu_version_wait {
-	int time_ms;
-	int stop_fd; /* readable = do not wait any more; -1 = none */
-};
-
 /* Runs `program --version` (found by PATH). 0, or negative errno with a sentence: missing, silent,
  * too old, or not to be understood. -ECANCELED, without a sentence, when stop_fd ended the wait. */
-int qemu_version_check(const char *program, const struct qemu_version_wait *wait,
+int qemu_version_check(const char *program, const struct qemu_query_wait *wait,
 		       struct qemu_version *ret_version, struct error *err) MUST_USE;

@@ -64,6 +64,11 @@ static void take_message(struct qmp *qmp, const json_t *message)
 		qmp->state = r < 0 ? QMP_CLOSED : QMP_NEGOTIATING;
 	} else if (qmp->state == QMP_NEGOTIATING && id && strcmp(id, ID_CAPABILITIES) == 0) {
 		qmp->state = json_object_get(message, "return") ? QMP_READY : QMP_CLOSED;
+	} else if (qmp->state == QMP_READY && id && qmp->answered) {
+		const json_t *error = json_object_get(message, "error");
+		const char *text = json_string_value(json_object_get(error, "desc"));
+		qmp->answered(qmp, id, error ? NULL : json_object_get(message, "return"),
+			      text ? text : "");
 	}
 }
 
@@ -120,6 +125,23 @@ void qmp_read(struct qmp *qmp)
 		qmp->used += (size_t)n;
 		take_lines(qmp);
 	}
+}
+
+int qmp_execute(struct qmp *qmp, const char *id, const char *command, const json_t *arguments)
+{
+	if (qmp->state != QMP_READY)
+		return -ENOTCONN;
+	json_t *message =
+		json_pack("{s:s, s:s, s:O*}", "execute", command, "id", id, "arguments", arguments);
+	char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
+	json_decref(message);
+	if (!text)
+		return -ENOMEM;
+	int r = send_text(qmp, text);
+	if (r == 0)
+		r = send_text(qmp, "\n");
+	free(text);
+	return r;
 }
 
 int qmp_power_down(struct qmp *qmp)

@@ -1,6 +1,7 @@
 #pragma once
 /* As much of QEMU's machine protocol as a run needs: is the guest started, why did it stop. */
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -21,6 +22,9 @@ struct qmp {
 	bool guest_stopped; /* SHUTDOWN that the guest caused */
 	char stop_cause
 		[32]; /* QEMU's word for it: "guest-shutdown", "host-signal"; "" = none yet */
+	/* What QEMU answers to a command of qmp_execute(): `result` is NULL where it refused, and `error`
+	 * its sentence then. The owner sets it; NULL = nobody listens. */
+	void (*answered)(struct qmp *qmp, const char *id, const json_t *result, const char *error);
 	char *buffer;
 	size_t used;
 };
@@ -31,6 +35,11 @@ void qmp_done(struct qmp *qmp);
 
 /* Takes what has come in; to be called when fd is readable. The state tells what it was. */
 void qmp_read(struct qmp *qmp);
+
+/* Sends a command; its answer comes with this id. `arguments` may be NULL and is not taken over. 0 or negative
+ * errno: -ENOTCONN before the state is QMP_READY. */
+int qmp_execute(struct qmp *qmp, const char *id, const char *command,
+		const json_t *arguments) MUST_USE;
 
 /* Presses the power button. 0 or negative errno. */
 int qmp_power_down(struct qmp *qmp) MUST_USE;

@@ -65,7 +65,7 @@ def bash(program, line):
 
 
 ZSH = r"""
-PS1= PS2= RPS1=; unsetopt zle_bracketed_paste prompt_cr prompt_sp 2>/dev/null; unset zle_bracketed_paste
+PS1= PS2= RPS1= LISTMAX=9999; unsetopt zle_bracketed_paste prompt_cr prompt_sp 2>/dev/null; unset zle_bracketed_paste
 fpath=($SCRIPTS $fpath); autoload -Uz compinit; compinit -u -d $DUMP
 compadd() {
 	# Those that ask for an array back are asking, not offering.

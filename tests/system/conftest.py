@@ -32,6 +32,10 @@ from lab.tartlet import EXPOSE, Person, Tartlet  # noqa: E402
 for _ignored in (signal.SIGHUP, signal.SIGQUIT):
     signal.signal(_ignored, signal.SIG_DFL)
 
+# No windows on the desktop of whoever runs the tests.
+for _display in ("DISPLAY", "WAYLAND_DISPLAY"):
+    os.environ.pop(_display, None)
+
 
 def pytest_addoption(parser):
     parser.addoption("--build-dir", default=str(ROOT / "build/gcc"),

@@ -12,6 +12,7 @@ as a start needs, and ends in the way that $FAKE_QEMU says.
     babble      sends nonsense to its network once the guest is started: by a stream a frame length of 4 GB,
                 by vhost-user a message that there is not
     old         says that it is 6.2
+    no window   says that it has no windows
     slow        says nothing of its version; writes a byte into the FIFO $FAKE_QEMU_ASKED when it is asked
 """
 
@@ -52,6 +53,9 @@ def main():
             signal.pause()
         print(f"QEMU emulator version {'6.2.0' if how == 'old' else '7.2.22'} (fake)")
         return 0
+    if sys.argv[1:] == ["-display", "help"]:
+        print("Available display backend types:\nnone" + ("" if how == "no window" else "\ngtk"))
+        return 0
     if how == "fail":
         print("qemu: first line", "qemu: the disk is on fire", sep="\n", file=sys.stderr)
         return 1
@@ -82,9 +86,12 @@ def main():
     if how == "babble":
         babble()
     while line := stream.readline():
-        if json.loads(line)["execute"] == "system_powerdown":
+        command = json.loads(line)
+        if command["execute"] == "system_powerdown":
             say({"event": "SHUTDOWN", "data": {"guest": True, "reason": "guest-shutdown"}})
             return 0
+        if command["execute"] == "set_password":
+            say({"error": {"class": "GenericError", "desc": "no VNC here"}, "id": command["id"]})
     return 0
 
 

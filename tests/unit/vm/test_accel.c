@@ -91,12 +91,48 @@ static void test_probe(void **state)
 	}
 }
 
+static void test_nested(void **state)
+{
+	static const struct {
+		const char *module;
+		const char *value; /* NULL = no such file */
+		bool offered;
+	} rows[] = {
+		{ "kvm_intel", "Y\n", true },  { "kvm_amd", "1\n", true },
+		{ "kvm_intel", "N\n", false }, { "kvm_amd", "0\n", false },
+		{ "kvm_amd", "", false },      { "kvm_pvm", "Y\n", false },
+		{ "kvm_intel", NULL, false },
+	};
+	const struct scratch *scratch = *state;
+	struct error err;
+
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		char path[128], modules[128];
+		snprintf(modules, sizeof(modules), "%s/%zu", scratch->path, i);
+		assert_int_equal(mkdir(modules, 0700), 0);
+		snprintf(path, sizeof(path), "%zu/%s", i, rows[i].module);
+		assert_int_equal(mkdirat(scratch->fd, path, 0700), 0);
+		snprintf(path, sizeof(path), "%zu/%s/parameters", i, rows[i].module);
+		assert_int_equal(mkdirat(scratch->fd, path, 0700), 0);
+		snprintf(path, sizeof(path), "%zu/%s/parameters/nested", i, rows[i].module);
+		if (rows[i].value)
+			scratch_write(scratch->fd, path, rows[i].value);
+		assert_int_equal(accel_check_nested(ACCEL_KVM, modules, &err),
+				 rows[i].offered ? 0 : -EOPNOTSUPP);
+		if (!rows[i].offered)
+			assert_non_null(strstr(err.text, "this host's KVM does not offer it"));
+		assert_int_equal(accel_check_nested(ACCEL_TCG, modules, &err), -EOPNOTSUPP);
+		assert_non_null(strstr(err.text, "--nested needs KVM"));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_choose),
 		cmocka_unit_test_setup_teardown(test_probe, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_nested, scratch_setup, scratch_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,8 +63,6 @@ static void test_tcg(void **state)
 		"2",
 		"-m",
 		"256M",
-		"-display",
-		"none",
 		"-kernel",
 		"kernel",
 		"-initrd",
@@ -84,11 +82,14 @@ static void test_tcg(void **state)
 		"socket,id=qmp0,fd=12",
 		"-mon",
 		"chardev=qmp0,mode=control",
+		"-display",
+		"none",
 		NULL,
 	};
 	struct vm_config config = small_config();
 	const struct qemu_launch launch = {
 		.config = &config,
+		.display.window = DISPLAY_WINDOW_OFF,
 		.label = "ci-3",
 		.accel = ACCEL_TCG,
 		.net.attach = NET_ATTACH_STREAM,
@@ -109,13 +110,11 @@ static void test_kvm_with_disks_and_console(void **state)
 		"-accel",
 		"kvm",
 		"-cpu",
-		"host",
+		"host,vmx=off,svm=off",
 		"-smp",
 		"8",
 		"-m",
 		"4096M",
-		"-display",
-		"none",
 		"-kernel",
 		"kernel",
 		"-initrd",
@@ -141,6 +140,8 @@ static void test_kvm_with_disks_and_console(void **state)
 		"socket,id=qmp0,fd=4",
 		"-mon",
 		"chardev=qmp0,mode=control",
+		"-display",
+		"none",
 		"-chardev",
 		"stdio,id=console0,mux=on,signal=off",
 		"-serial",
@@ -151,6 +152,7 @@ static void test_kvm_with_disks_and_console(void **state)
 	struct vm_config config = small_config();
 	const struct qemu_launch launch = {
 		.config = &config,
+		.display.window = DISPLAY_WINDOW_OFF,
 		.accel = ACCEL_KVM,
 		.serial.kind = SERIAL_STDIO,
 		.net.attach = NET_ATTACH_STREAM,
@@ -185,6 +187,7 @@ static void test_vhost_user(void **state)
 	struct vm_config config = small_config();
 	struct qemu_launch launch = {
 		.config = &config,
+		.display.window = DISPLAY_WINDOW_OFF,
 		.accel = ACCEL_TCG,
 		.net.attach = NET_ATTACH_VHOST_USER,
 		.net_fd = -1,
@@ -223,6 +226,7 @@ static void test_label_with_commas(void **state)
 	struct vm_config config = small_config();
 	const struct qemu_launch launch = {
 		.config = &config,
+		.display.window = DISPLAY_WINDOW_OFF,
 		.label = "a,process=x b\xc3\xa4",
 		.accel = ACCEL_TCG,
 		.net.attach = NET_ATTACH_STREAM,
@@ -262,6 +266,7 @@ static void test_firmware_and_disks(void **state)
 	struct vm_config config = small_config();
 	struct qemu_launch launch = {
 		.config = &config,
+		.display.window = DISPLAY_WINDOW_OFF,
 		.accel = ACCEL_TCG,
 		.firmware = "/usr/share/OVMF/CODE.fd",
 		.disks = &extra,
@@ -311,6 +316,7 @@ static void test_serial_path(void **state)
 	struct vm_config config = small_config();
 	struct qemu_launch launch = {
 		.config = &config,
+		.display.window = DISPLAY_WINDOW_OFF,
 		.accel = ACCEL_TCG,
 		.serial.fd = 9,
 		.net.attach = NET_ATTACH_STREAM,
@@ -329,11 +335,102 @@ static void test_serial_path(void **state)
 	}
 }
 
+/* Only what is asked for; without window and VNC there is no graphics card. */
+static void test_displays(void **state)
+{
+	enum {
+		OFF = DISPLAY_WINDOW_OFF,
+		ON = DISPLAY_WINDOW_ON
+	};
+	static const struct {
+		struct display display;
+		const char *machine;
+		const char *rest; /* from -display on */
+	} rows[] = {
+		{ { .window = DISPLAY_WINDOW_OFF }, "q35", "-display none" },
+		{ { .window = DISPLAY_WINDOW_OFF, .capture_system_keys = true },
+		  "q35",
+		  "-display none" },
+		{ { .window = DISPLAY_WINDOW_OFF, .no_keyboard = true },
+		  "q35,i8042=off",
+		  "-display none" },
+		{ { .window = DISPLAY_WINDOW_ON },
+		  "q35",
+		  "-display gtk -device virtio-vga -device qemu-xhci -device usb-kbd -device "
+		  "usb-tablet" },
+		{ { .window = DISPLAY_WINDOW_ON, .capture_system_keys = true, .no_pointer = true },
+		  "q35,i8042=off",
+		  "-display gtk,grab-on-hover=on -device virtio-vga -device qemu-xhci -device "
+		  "usb-kbd" },
+		{ { .window = DISPLAY_WINDOW_OFF, .vnc = true, .no_keyboard = true },
+		  "q35,i8042=off",
+		  "-display none -vnc 127.0.0.1:0,to=999,password=on -device virtio-vga -device "
+		  "qemu-xhci -device usb-tablet" },
+		{ { .window = DISPLAY_WINDOW_ON,
+		    .vnc = true,
+		    .no_keyboard = true,
+		    .no_pointer = true },
+		  "q35,i8042=off",
+		  "-display gtk -vnc 127.0.0.1:0,to=999,password=on -device virtio-vga -device "
+		  "qemu-xhci" },
+	};
+	struct vm_config config = small_config();
+	struct qemu_launch launch = {
+		.config = &config,
+		.accel = ACCEL_TCG,
+		.net.attach = NET_ATTACH_STREAM,
+		.agent_path = "agent.sock",
+	};
+	struct qemu_args args;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		char rest[512] = "";
+		bool found = false;
+		launch.display = rows[i].display;
+		assert_int_equal(qemu_args_build(&launch, &args), 0);
+		assert_string_equal(argument_after(&args, "-machine", 0), rows[i].machine);
+		assert_non_null(strstr(argument_after(&args, "-sandbox", 0),
+				       rows[i].display.window == DISPLAY_WINDOW_ON
+					       ? ",spawn=allow,"
+					       : ",spawn=deny,"));
+		for (size_t k = 0; k < args.count; k++) {
+			found = found || strcmp(args.argv[k], "-display") == 0;
+			if (found && rest[0])
+				strcat(rest, " ");
+			if (found)
+				strcat(rest, args.argv[k]);
+		}
+		assert_string_equal(rest, rows[i].rest);
+		qemu_args_done(&args);
+	}
+}
+
+static void test_nested(void **state)
+{
+	struct vm_config config = small_config();
+	const struct qemu_launch launch = {
+		.config = &config,
+		.display.window = DISPLAY_WINDOW_OFF,
+		.accel = ACCEL_KVM,
+		.nested = true,
+		.net.attach = NET_ATTACH_STREAM,
+		.agent_path = "agent.sock",
+	};
+	struct qemu_args args;
+
+	(void)state;
+	assert_int_equal(qemu_args_build(&launch, &args), 0);
+	assert_string_equal(argument_after(&args, "-cpu", 0), "host");
+	qemu_args_done(&args);
+}
+
 static void test_the_most_of_all_fits(void **state)
 {
 	struct vm_config config = small_config();
 	struct qemu_launch launch = {
 		.config = &config,
+		.display = { .window = DISPLAY_WINDOW_ON, .vnc = true },
 		.label = "x",
 		.accel = ACCEL_KVM,
 		.serial.kind = SERIAL_STDIO,
@@ -365,6 +462,8 @@ int main(void)
 		cmocka_unit_test(test_label_with_commas),
 		cmocka_unit_test(test_firmware_and_disks),
 		cmocka_unit_test(test_serial_path),
+		cmocka_unit_test(test_displays),
+		cmocka_unit_test(test_nested),
 		cmocka_unit_test(test_the_most_of_all_fits),
 	};
 

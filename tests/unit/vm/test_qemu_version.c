@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "scratch.h"
+#include "vm/qemu_query.h"
 
 static void test_parse(void **state)
 {
@@ -36,7 +37,7 @@ static void test_parse(void **state)
 	}
 }
 
-static const struct qemu_version_wait patient = { .time_ms = 30000, .stop_fd = -1 };
+static const struct qemu_query_wait patient = { .time_ms = 30000, .stop_fd = -1 };
 
 static void test_check(void **state)
 {
@@ -72,7 +73,7 @@ static void test_check(void **state)
 /* The shell's child has the pipe too: the whole of the process group is ended. */
 static void test_silent(void **state)
 {
-	const struct qemu_version_wait wait = { .time_ms = 50, .stop_fd = -1 };
+	const struct qemu_query_wait wait = { .time_ms = 50, .stop_fd = -1 };
 	const struct scratch *scratch = *state;
 	struct qemu_version version;
 	struct error err;
@@ -96,7 +97,7 @@ static void test_stopped(void **state)
 	scratch_write(scratch->fd, "qemu", "#!/bin/sh\nsleep 60\n");
 	assert_int_equal(pipe(stop), 0);
 	assert_int_equal(write(stop[1], "x", 1), 1);
-	const struct qemu_version_wait wait = { .time_ms = 30000, .stop_fd = stop[0] };
+	const struct qemu_query_wait wait = { .time_ms = 30000, .stop_fd = stop[0] };
 	assert_int_equal(qemu_version_check(program, &wait, &version, &err), -ECANCELED);
 	assert_string_equal(err.text, "");
 	close(stop[0]);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -157,6 +158,44 @@ static void test_endless_line(void **state)
 	assert_int_equal(fixture->qmp.state, QMP_CLOSED);
 }
 
+static char answers[256];
+
+static void note_answer(struct qmp *qmp, const char *id, const json_t *result, const char *error)
+{
+	size_t used = strlen(answers);
+
+	(void)qmp;
+	snprintf(answers + used, sizeof(answers) - used, "%s:%s;", id,
+		 result ? json_string_value(json_object_get(result, "service")) : error);
+}
+
+static void test_commands(void **state)
+{
+	struct fixture *fixture = *state;
+	json_t *arguments = json_pack("{s:s}", "a\"", "b\n");
+
+	answers[0] = 0;
+	assert_int_equal(qmp_execute(&fixture->qmp, "x", "query-vnc", NULL), -ENOTCONN);
+	say(fixture, GREETING);
+	(void)heard(fixture);
+	say(fixture, ACCEPTED);
+	assert_int_equal(qmp_execute(&fixture->qmp, "x", "query-vnc", NULL), 0);
+	assert_string_equal(heard(fixture), "{\"execute\":\"query-vnc\",\"id\":\"x\"}\n");
+	assert_int_equal(qmp_execute(&fixture->qmp, "y", "c", arguments), 0);
+	assert_string_equal(heard(fixture), "{\"execute\":\"c\",\"id\":\"y\",\"arguments\":"
+					    "{\"a\\\"\":\"b\\n\"}}\n");
+	json_decref(arguments);
+	say(fixture,
+	    "{\"return\": {\"service\": \"5900\"}, \"id\": \"x\"}\r\n"); /* nobody listens */
+	fixture->qmp.answered = note_answer;
+	say(fixture,
+	    "{\"return\": {\"service\": \"5901\"}, \"id\": \"x\"}\r\n"
+	    "{\"error\": {\"class\": \"GenericError\", \"desc\": \"no\"}, \"id\": \"y\"}\r\n"
+	    "{\"error\": {}, \"id\": \"z\"}\r\n{\"return\": {}}\r\n{\"return\": {}, \"id\": 7}\r\n");
+	assert_string_equal(answers, "x:5901;y:no;z:;");
+	assert_int_equal(fixture->qmp.state, QMP_READY);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -165,6 +204,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_end_with_a_last_event, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_endless_line, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_commands, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
