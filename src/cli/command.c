@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "vm/vm_journal.h"
 
 int command_fail(int code, const struct error *err)
 {
@@ -17,6 +18,10 @@ int command_open_home(struct vm_home *home)
 
 	if (vm_home_open(home, &err) < 0)
 		return command_fail(COMMAND_FAILED, &err);
+	/* What cannot be completed now, for want of room perhaps, may wait; the way to make room is
+	 * open meanwhile. */
+	if (vm_journal_recover(home, &err) < 0)
+		fprintf(stderr, "%s\n", err.text);
 	vm_home_sweep(home);
 	return COMMAND_OK;
 }

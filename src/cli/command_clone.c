@@ -6,6 +6,7 @@
 #include "cli/named_vm.h"
 #include "cli/progress.h"
 #include "vm/vm_clone.h"
+#include "vm/vm_journal.h"
 
 struct clone_options {
 	const char *source;
@@ -44,7 +45,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 static int share(const struct vm_home *home, const struct vm_directory *source, struct error *err)
 {
-	int r = vm_home_lock(home, err);
+	int r = vm_journal_lock(home, err);
 
 	if (r < 0)
 		return r;

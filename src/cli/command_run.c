@@ -28,6 +28,7 @@
 #include "vm/run_state.h"
 #include "vm/serial_port.h"
 #include "vm/vm_config.h"
+#include "vm/vm_journal.h"
 #include "vm/vm_label.h"
 #include "vm/vm_lock.h"
 
@@ -117,7 +118,7 @@ static int take_vm(struct run *run)
 {
 	struct error err = { .text = "" };
 
-	int r = vm_home_lock(run->home, &err);
+	int r = vm_journal_lock(run->home, &err);
 	if (r == 0) {
 		r = lock_vm(run, &err);
 		vm_home_unlock(run->home);

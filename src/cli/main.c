@@ -23,6 +23,7 @@ static const struct command commands[] = {
 	{ "get", "print what a VM is: settings, state, network", command_get, COMMAND_NAMES_ANY },
 	{ "stop", "stop a running VM", command_stop, COMMAND_NAMES_RUNNING },
 	{ "delete", "delete VMs", command_delete, COMMAND_NAMES_STOPPED },
+	{ "rename", "give a VM another name", command_rename, COMMAND_NAMES_ANY },
 	{ "prune", "remove VMs that were not used for long, or take too much room", command_prune,
 	  COMMAND_NAMES_ANY },
 	{ "nc", "connect standard input and output to a port of a running VM", command_nc,

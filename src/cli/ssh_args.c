@@ -76,8 +76,7 @@ static char *config_value(const char *text)
 	return percent ? escape(percent, "\"\\", "\\") : NULL;
 }
 
-/* What ssh takes as a host, and what stands in known_hosts: not all that a VM may be called. The file
- * is the VM's own, so that the name in it need not tell them apart. */
+/* What ssh takes as a host: not all that a VM may be called. */
 static const char *host_name(const char *name)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -100,7 +99,8 @@ static void add_way(struct builder *builder, const struct ssh_wish *wish)
 	/* Not %h, which the user's configuration may replace. */
 	add(builder, "ProxyCommand=%s nc -- %s %%p", program, name);
 	add(builder, "-o");
-	add(builder, "HostKeyAlias=%s", host_name(wish->name));
+	/* The file is the VM's own, and goes with it where it is renamed. */
+	add(builder, "HostKeyAlias=vm");
 	add(builder, "-o");
 	add(builder, "UserKnownHostsFile=\"%s/known_hosts\"", directory);
 	add(builder, "-o");

@@ -48,8 +48,8 @@ static int copy(int directory_fd, const char *name, const struct disk_plan *plan
 	return r;
 }
 
-static int grow(int directory_fd, const char *name, enum disk_format format, uint64_t size,
-		struct error *err)
+int disk_grow(int directory_fd, const char *name, enum disk_format format, uint64_t size,
+	      struct error *err)
 {
 	if (format != DISK_FORMAT_RAW)
 		return qemu_img_grow(directory_fd, name, format, size, err);
@@ -117,6 +117,6 @@ int disk_make(int directory_fd, const char *name, const struct disk_plan *plan,
 	*ret_format = image.format;
 	r = copy(directory_fd, name, plan, from_fd, err);
 	if (r == 0 && plan->size > image.size)
-		r = grow(directory_fd, name, image.format, plan->size, err);
+		r = disk_grow(directory_fd, name, image.format, plan->size, err);
 	return r;
 }

@@ -18,6 +18,10 @@ struct disk_plan {
 	struct files_progress *progress;
 };
 
+/* Makes a disk of the directory larger. 0 or negative errno with a sentence. */
+int disk_grow(int directory_fd, const char *name, enum disk_format format, uint64_t size,
+	      struct error *err) MUST_USE;
+
 /* Makes the file `name` in the directory. 0 or negative errno with a sentence; then a part of it may be
  * left, for the directory is a draft. */
 int disk_make(int directory_fd, const char *name, const struct disk_plan *plan,

@@ -125,6 +125,34 @@ int files_sync(int directory_fd)
 	return r < 0 ? r : sync_directory(directory_fd);
 }
 
+/* ".NAME.PID.new" */
+static bool is_temporary(const char *entry, const char *name)
+{
+	static const char end[] = ".new";
+	size_t length = strlen(name);
+	size_t size = strlen(entry);
+
+	return size > 1 + length + strlen(end) && entry[0] == '.' &&
+	       strncmp(entry + 1, name, length) == 0 && entry[1 + length] == '.' &&
+	       strcmp(entry + size - strlen(end), end) == 0;
+}
+
+void files_remove_temporaries(int directory_fd, const char *name)
+{
+	int fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (!stream)
+		fd_close(fd);
+	struct dirent *entry;
+	while (stream && (entry = readdir(stream))) {
+		if (is_temporary(entry->d_name, name))
+			(void)unlinkat(directory_fd, entry->d_name, 0); /* or next time */
+	}
+	if (stream)
+		closedir(stream);
+}
+
 struct copy {
 	int from_fd;
 	int to_fd;

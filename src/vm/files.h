@@ -22,6 +22,9 @@ int files_read(int directory_fd, const char *name, size_t most, char **ret_data,
  */
 int files_write_atomic(int directory_fd, const char *name, const char *data, size_t size) MUST_USE;
 
+/* Removes what was left of it where a process was killed meanwhile. Nobody may be writing it. */
+void files_remove_temporaries(int directory_fd, const char *name);
+
 /* Who wants to know how far a copy is, in bytes; called once a megabyte or less often. */
 struct files_progress {
 	void (*advance)(struct files_progress *progress, uint64_t done, uint64_t total);

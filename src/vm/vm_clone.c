@@ -15,6 +15,9 @@
 #include "vm/vm_config.h"
 #include "vm/vm_directory.h"
 
+/* Of one that is begun, or set aside (saved_state.h). */
+#define SAVED_STATE_PARTS VM_DIRECTORY_SAVED_STATE "."
+
 /* Several files as one long copy. */
 struct whole {
 	struct files_progress files; /* for the copy of one */
@@ -54,7 +57,8 @@ static bool is_left_out(const struct clone *clone, const char *name)
 			return true;
 	}
 	/* No file of ours begins with a dot, but those that were to replace another. */
-	return name[0] == '.' || (strcmp(name, VM_DIRECTORY_SAVED_STATE) == 0 && !clone->suspended);
+	return name[0] == '.' || strncmp(name, SAVED_STATE_PARTS, strlen(SAVED_STATE_PARTS)) == 0 ||
+	       (strcmp(name, VM_DIRECTORY_SAVED_STATE) == 0 && !clone->suspended);
 }
 
 /* A disk may be a link to a file or a block device elsewhere. Sockets are of a run. */

@@ -257,8 +257,10 @@ void vm_home_sweep(const struct vm_home *home)
 	DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
 	if (!stream)
 		fd_close(fd);
+	/* What it names here is still needed. */
+	bool has_journal = faccessat(home->tmp_fd, VM_HOME_JOURNAL, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 	struct dirent *entry;
-	while (stream && (entry = readdir(stream))) {
+	while (!has_journal && stream && (entry = readdir(stream))) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
 		if (is_abandoned(home->tmp_fd, entry->d_name))

@@ -3,7 +3,7 @@
  * The home of all VMs: $TARTLET_HOME, by default ~/.tartlet.
  *
  *     vms/NAME/       one VM each (vm_directory.h)
- *     tmp/            VMs being made or removed; what no process holds is swept
+ *     tmp/            VMs being made or removed; what no process holds is swept. And the journal
  *     networks/       assignments of subnets and addresses (libvmnet's)
  *     config.json     the user's settings, optional
  */
@@ -14,6 +14,9 @@
 #include "base/compiler.h"
 
 struct error;
+
+/* In tmp/, and not swept: vm_journal.h. */
+#define VM_HOME_JOURNAL "journal"
 
 struct vm_home {
 	char *path; /* absolute */

@@ -5,37 +5,8 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "vm/vm_home.h"
+#include "vm/vm_journal.h"
 #include "vm/vm_lock.h"
-#include "vmnet/vmnet.h"
-
-/* The directory goes at one stroke, into the draft; it comes back where the assignment cannot be
- * removed. */
-static int withdraw(const struct vm_home *home, const struct vm_directory *directory,
-		    struct vm_draft *ret_draft, struct error *err)
-{
-	autofree char *state_directory = NULL;
-	struct vmnet_error vmnet_error = { .text = "" };
-	struct vm_draft draft;
-
-	int r = vm_home_state_directory(home, &state_directory, err);
-	if (r == 0)
-		r = vm_home_explain_write(home, vm_directory_withdraw(home, directory, &draft, err),
-					  err);
-	if (r < 0)
-		return r;
-	vmnet_return_t status =
-		vmnet_assignment_remove(state_directory, directory->name, &vmnet_error);
-	if (status == VMNET_SUCCESS) {
-		*ret_draft = draft;
-		return 0;
-	}
-	error_set(err, "cannot remove the network assignment of VM \"%s\": %s", directory->name,
-		  vmnet_error.text[0] ? vmnet_error.text : vmnet_return_name(status));
-	if (vm_directory_restore(home, directory, &draft, NULL) < 0)
-		error_prefix(err, "VM \"%s\" is removed, but", directory->name);
-	vm_draft_end(home, &draft);
-	return status == VMNET_BUFFER_EXHAUSTED ? -ENOSPC : -EIO;
-}
 
 /*
  * On a full disk there is no room to write the assignments anew. Then the VM's files make it, in
@@ -45,13 +16,13 @@ static int withdraw(const struct vm_home *home, const struct vm_directory *direc
 static int withdraw_or_empty(const struct vm_home *home, const struct vm_directory *directory,
 			     struct vm_draft *ret_draft, struct error *err)
 {
-	int r = withdraw(home, directory, ret_draft, err);
+	int r = vm_journal_withdraw(home, directory, ret_draft, err);
 	if (r != -ENOSPC)
 		return r;
 	r = vm_directory_empty(directory, err);
 	if (r < 0)
 		return r;
-	r = withdraw(home, directory, ret_draft, err);
+	r = vm_journal_withdraw(home, directory, ret_draft, err);
 	if (r < 0)
 		error_prefix(err, "the files of VM \"%s\" are removed, the VM is not",
 			     directory->name);
@@ -76,7 +47,7 @@ int vm_removal(const struct vm_home *home, const struct vm_directory *directory,
 {
 	struct vm_draft draft;
 
-	int r = vm_home_lock(home, err);
+	int r = vm_journal_lock(home, err);
 	if (r < 0)
 		return r;
 	r = take_out(home, directory, &draft, err);

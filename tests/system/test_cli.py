@@ -23,7 +23,7 @@ import pytest
 from lab.tartlet import FACT, FORWARD, children, wait_gone
 
 FAKE_QEMU = pathlib.Path(__file__).resolve().parent / "lab" / "fake_qemu.py"
-COMMANDS = ["create", "clone", "run", "exec", "ip", "list", "get", "stop", "delete", "prune", "forward", "netns", "nc", "ssh"]
+COMMANDS = ["create", "clone", "run", "exec", "ip", "list", "get", "stop", "delete", "prune", "forward", "netns", "nc", "ssh", "rename"]
 VERSION = re.compile(r"^tartlet \d+\.\d+\.\d+\n$")
 
 
@@ -190,6 +190,7 @@ def test_registry_command(cli, argv, instead):
     ["list", "x"], ["list", "--format", "yaml"], ["list", "--source", "oci"], ["get", "x", "-f", "xml"],
     ["get", "x", "y"], ["stop", "x", "-t", "x"], ["stop", "x", "y"],
     ["forward", "add", "x", ""], ["forward", "add", "x", "1"], ["forward", "remove", "x", "0:1"],
+    ["rename"], ["rename", "x"], ["rename", "x", "y", "z"], ["rename", "x", "y", "--nonsense"],
     ["clone"], ["clone", "x"], ["clone", "x", "y", "z"], ["clone", "x", "x"], ["clone", "x", "y", "--nonsense"],
     ["nc"], ["nc", "x"], ["nc", "x", "0"], ["nc", "x", "65536"], ["nc", "x", "ssh"], ["nc", "x", "22", "23"],
     ["nc", "x", "22", "--nonsense"], ["nc", "x", "-1"],
@@ -206,7 +207,7 @@ def test_usage_errors(cli, argv):
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".x", "a/b", "/etc", "a\nb", "\x1b[2J", "\udcff", "x" * 256])
-@pytest.mark.parametrize("command", [["run"], ["create"], ["clone"], ["clone", "x"], ["delete"], ["get"], ["forward", "list"], ["nc"], ["ssh"]])
+@pytest.mark.parametrize("command", [["run"], ["create"], ["clone"], ["clone", "x"], ["rename"], ["rename", "x"], ["delete"], ["get"], ["forward", "list"], ["nc"], ["ssh"]])
 def test_bad_names(cli, command, name):
     said = cli.refused(*command, name)
     assert "VM name" in said and "\x1b" not in said

@@ -49,7 +49,7 @@ def test_host_key_is_kept_with_the_vm_and_held_to_it(ssh, tartlet, vm):
     subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", known_hosts.parent / "known_hosts.other"],
                    check=True)
     public = (known_hosts.parent / "known_hosts.other.pub").read_text().split()
-    known_hosts.write_text(f"shared {public[0]} {public[1]}\n")
+    known_hosts.write_text(f"vm {public[0]} {public[1]}\n")
     try:
         assert b"HOST IDENTIFICATION HAS CHANGED" in ssh("-l", "root", ["true"], expect=255).stderr
         assert b"" == ssh("-l", "root", "-o", "StrictHostKeyChecking=no", "-o",

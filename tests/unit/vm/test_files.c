@@ -55,6 +55,21 @@ static void test_write_is_whole_or_not_at_all(void **state)
 	assert_int_equal(mkdir(scratch->path, 0700), 0);
 }
 
+static void test_temporaries(void **state)
+{
+	static const char *const others[] = { "f",	  ".f",		".f.new",
+					      ".g.1.new", ".f.1.newer", "f.1.new" };
+	const struct scratch *scratch = *state;
+
+	for (size_t i = 0; i < ARRAY_COUNT(others); i++)
+		scratch_write(scratch->fd, others[i], "x");
+	scratch_write(scratch->fd, ".f.123.new", "x");
+	files_remove_temporaries(scratch->fd, "f");
+	assert_int_equal(faccessat(scratch->fd, ".f.123.new", F_OK, 0), -1);
+	for (size_t i = 0; i < ARRAY_COUNT(others); i++)
+		assert_int_equal(faccessat(scratch->fd, others[i], F_OK, 0), 0);
+}
+
 static void test_sync(void **state)
 {
 	const struct scratch *scratch = *state;
@@ -173,6 +188,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_read, scratch_setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_write_is_whole_or_not_at_all, scratch_setup,
 						scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_temporaries, scratch_setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_sync, scratch_setup, scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_copy_keeps_holes, scratch_setup,
 						scratch_teardown),

@@ -91,7 +91,7 @@ static void test_all_of_the_vm_and_nothing_of_a_run(void **state)
 	struct error err;
 
 	static const char *const left[] = { "run.json", "qemu.log", "known_hosts",
-					    ".config.json.1.new" };
+					    ".config.json.1.new", "suspend.state.used" };
 	for (size_t i = 0; i < ARRAY_COUNT(left); i++)
 		scratch_write(fixture->source.fd, left[i], "x");
 	bind_socket(fixture);
