@@ -206,6 +206,8 @@ static int explain(const struct vm_directory *directory, int r, struct error *er
 		error_prefix(err, "the guest agent of VM \"%s\"", directory->name);
 		return fail(err);
 	}
+	if (r == -EBUSY)
+		return fail(err);
 	if (vm_lock_holder(directory->fd) == 0)
 		error_set(&whole, "VM \"%s\" stopped before the command ended", directory->name);
 	else

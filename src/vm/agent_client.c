@@ -222,17 +222,20 @@ static int connect_to_agent(int directory_fd, uint64_t deadline_ns)
 	return fd_take(&fd);
 }
 
-int agent_client_open(int directory_fd, uint64_t deadline_ns, struct agent_client *ret_client,
-		      struct error *err)
+int agent_client_open(int directory_fd, uint64_t turn_deadline_ns, uint64_t answer_ns,
+		      struct agent_client *ret_client, struct error *err)
 {
-	autoclose int turn_fd = agent_turn_take(directory_fd, deadline_ns);
+	autoclose int turn_fd = agent_turn_take(directory_fd, turn_deadline_ns);
 
-	if (turn_fd == -ETIMEDOUT)
-		error_set(err, "another tartlet talks to the agent and does not end");
-	else if (turn_fd < 0)
+	if (turn_fd == -ETIMEDOUT) {
+		error_set(err, "others use the guest agent of the VM and do not end");
+		return -EBUSY;
+	}
+	if (turn_fd < 0) {
 		error_set(err, "cannot lock agent.lock: %s", strerror(-turn_fd));
-	if (turn_fd < 0)
 		return turn_fd;
+	}
+	uint64_t deadline_ns = clock_now(&clock_boottime) + answer_ns;
 	int fd = connect_to_agent(directory_fd, deadline_ns);
 	if (fd < 0)
 		return explain(fd, err);

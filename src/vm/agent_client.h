@@ -4,7 +4,7 @@
  * answer before the agent has said a number that we chose (guest-sync-delimited): what it still had
  * to say to an earlier client is thrown away.
  *
- * Every wait ends at a deadline of the caller's (clock_boottime), whatever the guest does.
+ * Every wait ends in a time of the caller's, whatever the guest does. Deadlines are of clock_boottime.
  */
 
 #include <jansson.h>
@@ -24,10 +24,11 @@ struct agent_client {
 	struct agent_lines lines;
 };
 
-/* Waits for its turn, connects, and waits for the agent. 0, or negative errno with a sentence:
- * -ETIMEDOUT when another client, or the agent, was not ready in time. */
-int agent_client_open(int directory_fd, uint64_t deadline_ns, struct agent_client *ret_client,
-		      struct error *err) MUST_USE;
+/* Waits for its turn until the deadline, connects, and waits `answer_ns` for the agent. 0, or negative
+ * errno with a sentence: -EBUSY when other clients did not end in time, -ETIMEDOUT when the agent was
+ * not ready. */
+int agent_client_open(int directory_fd, uint64_t turn_deadline_ns, uint64_t answer_ns,
+		      struct agent_client *ret_client, struct error *err) MUST_USE;
 /* The same on a connection, which becomes the client's, also on failure. */
 int agent_client_start(int fd, struct random *random, uint64_t deadline_ns,
 		       struct agent_client *ret_client, struct error *err) MUST_USE;

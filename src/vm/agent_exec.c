@@ -10,8 +10,11 @@
 #include "base/fd.h"
 #include "vm/agent_client.h"
 
+/* How long others may have the agent: dozens of commands at once, each for a tenth of a second at a time
+ * (so long does qemu-ga sleep after a client has gone). */
+#define TURN_NS (120 * NS_PER_S)
 /* How long the agent may be away: a guest that is busy, or just booting. */
-#define OPEN_NS (10 * NS_PER_S)
+#define ANSWER_NS (10 * NS_PER_S)
 /* A question and its answer. The longest are 22 MB (input) and 45 MB (both outputs), which take a
  * minute where the CPU is emulated. */
 #define ASK_NS (300 * NS_PER_S)
@@ -22,8 +25,10 @@
 /* The agent tells of no end by itself: it is asked. */
 #define FIRST_PAUSE_NS	 (10 * NS_PER_MS)
 #define LONGEST_PAUSE_NS (200 * NS_PER_MS)
-/* While another has the agent: it looks for its turn more often than that (agent_turn.c). */
-#define YIELD_PAUSE_NS (50 * NS_PER_MS)
+/* While another has the agent: it looks for its turn more often than that (agent_turn.c). The more there
+ * are, the longer. */
+#define FIRST_YIELD_NS	 (50 * NS_PER_MS)
+#define LONGEST_YIELD_NS (2 * NS_PER_S)
 
 static uint64_t deadline_after(uint64_t ns)
 {
@@ -112,27 +117,44 @@ static int ask_status(struct agent_client *client, int64_t pid,
 	return r;
 }
 
-/* Lets those go first who wait for the agent. The client is closed on failure. */
-static int yield_turn(int directory_fd, struct agent_client *client, struct error *err)
+static int open_client(int directory_fd, struct agent_client *client, struct error *err)
+{
+	return agent_client_open(directory_fd, deadline_after(TURN_NS), ANSWER_NS, client, err);
+}
+
+/*
+ * Lets those go first who wait for the agent. *yield_ns is how long, and becomes as long as it then took
+ * to have it again: asking takes half of its time at most. The client is closed on failure.
+ */
+static int yield_turn(int directory_fd, struct agent_client *client, uint64_t *yield_ns,
+		      struct error *err)
 {
 	agent_client_close(client);
-	pause_for(YIELD_PAUSE_NS);
-	return agent_client_open(directory_fd, deadline_after(OPEN_NS), client, err);
+	pause_for(*yield_ns);
+	uint64_t start_ns = clock_now(&clock_boottime);
+	int r = open_client(directory_fd, client, err);
+	uint64_t took_ns = clock_now(&clock_boottime) - start_ns;
+	if (took_ns > *yield_ns)
+		*yield_ns = took_ns < LONGEST_YIELD_NS ? took_ns : LONGEST_YIELD_NS;
+	return r;
 }
 
 static int await_end(int directory_fd, struct agent_client *client, int64_t pid,
 		     struct agent_exec_status *ret_status, struct error *err)
 {
 	uint64_t pause_ns = FIRST_PAUSE_NS;
+	uint64_t yield_ns = FIRST_YIELD_NS;
 
 	for (;;) {
 		int r = ask_status(client, pid, ret_status, err);
 		if (r < 0 || ret_status->exited)
 			return r;
-		if (agent_client_is_wanted(client))
-			r = yield_turn(directory_fd, client, err);
-		if (r < 0)
-			return r;
+		if (agent_client_is_wanted(client)) {
+			r = yield_turn(directory_fd, client, &yield_ns, err);
+			if (r < 0)
+				return r;
+			continue;
+		}
 		pause_for(pause_ns);
 		pause_ns += pause_ns / 2;
 		if (pause_ns > LONGEST_PAUSE_NS)
@@ -147,7 +169,7 @@ int agent_exec_run(int directory_fd, const struct agent_exec *exec,
 	struct agent_exec_status status = { 0 };
 	int64_t pid;
 
-	int r = agent_client_open(directory_fd, deadline_after(OPEN_NS), &client, err);
+	int r = open_client(directory_fd, &client, err);
 	if (r < 0)
 		return r;
 	r = start(&client, exec, &pid, err);

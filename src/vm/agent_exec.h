@@ -24,8 +24,8 @@ struct agent_exec {
 
 /*
  * Starts the command and waits for its end, however long it takes. 0; -EREMOTEIO with the agent's own
- * sentence, as the guest wrote it; other negative errno with a sentence when there is no talking to the
- * agent. One agent_exec_status_done().
+ * sentence, as the guest wrote it; -EBUSY with a sentence when others have the agent and do not end;
+ * other negative errno with a sentence when there is no talking to the agent. One agent_exec_status_done().
  */
 int agent_exec_run(int directory_fd, const struct agent_exec *exec,
 		   struct agent_exec_status *ret_status, struct error *err) MUST_USE;

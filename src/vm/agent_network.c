@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "vm/agent_answer.h"
 #include "vm/agent_client.h"
@@ -15,7 +16,9 @@ int agent_network_address(int directory_fd, const struct mac_addr *mac, uint64_t
 	struct agent_client client;
 	json_t *value = NULL;
 
-	int r = agent_client_open(directory_fd, deadline_ns, &client, err);
+	uint64_t now_ns = clock_now(&clock_boottime);
+	int r = agent_client_open(directory_fd, deadline_ns,
+				  deadline_ns > now_ns ? deadline_ns - now_ns : 0, &client, err);
 	if (r < 0)
 		return r;
 	r = agent_client_ask(&client, "guest-network-get-interfaces", NULL, ANSWER_MOST,

@@ -48,7 +48,7 @@ static bool is_left_out(const struct clone *clone, const char *name)
 {
 	static const char *const names[] = {
 		"config.json", /* written anew */
-		"run.json", "qemu.log",
+		"run.json",    "qemu.log", "agent.lock",
 		"known_hosts", /* a copy that finds itself on a new machine makes keys of its own */
 	};
 
