@@ -9,9 +9,11 @@
 #include "cli/command.h"
 #include "cli/named_vm.h"
 #include "cli/progress.h"
+#include "cli/seed_options.h"
 #include "vm/disk_make.h"
 #include "vm/files.h"
 #include "vm/firmware.h"
+#include "vm/seed_settings.h"
 #include "vm/vm_config.h"
 
 #define CPU_DEFAULT	2
@@ -33,6 +35,7 @@ struct create_options {
 	unsigned long disk_gb; /* 0 = not given */
 	unsigned cpu_count;
 	unsigned long memory_mb;
+	struct seed_options seed;
 };
 
 enum {
@@ -112,6 +115,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	struct error err;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &options->seed;
+		return 0;
 	case KEY_KERNEL:
 		options->kernel = parse_path(state, "--kernel", argument);
 		return 0;
@@ -221,7 +227,8 @@ static int make_boot(int directory_fd, const struct create_options *options,
 	return r;
 }
 
-static int fill(int directory_fd, const struct create_options *options, struct error *err)
+static int fill(int directory_fd, const struct create_options *options, struct seed_settings *seed,
+		struct error *err)
 {
 	char kernel[] = "kernel";
 	char initrd[] = "initrd";
@@ -246,13 +253,15 @@ static int fill(int directory_fd, const struct create_options *options, struct e
 	int r = make_boot(directory_fd, options, &config, err);
 	if (r == 0 && has_disk)
 		r = make_disk(directory_fd, options, &config, err);
+	if (r == 0 && seed_options_given(&options->seed))
+		r = seed_settings_save(directory_fd, seed, err);
 	if (r == 0)
 		r = vm_config_save(directory_fd, &config, err);
 	return r;
 }
 
-static int create(const struct vm_home *home, const struct create_options *options,
-		  struct error *err)
+static int make(const struct vm_home *home, const struct create_options *options,
+		struct seed_settings *seed, struct error *err)
 {
 	struct vm_draft draft = { .fd = -1 };
 
@@ -261,22 +270,40 @@ static int create(const struct vm_home *home, const struct create_options *optio
 		r = vm_draft_begin(home, &draft, err);
 	if (r < 0)
 		return r;
-	r = fill(draft.fd, options, err);
+	r = fill(draft.fd, options, seed, err);
 	if (r == 0)
 		r = named_vm_publish(home, &draft, options->name, options->force, err);
 	vm_draft_end(home, &draft);
 	return r;
 }
 
+static int create(const struct vm_home *home, const struct create_options *options,
+		  struct error *err)
+{
+	struct seed_settings seed = { 0 };
+	int r = seed_options_read(&options->seed, &seed, err);
+
+	if (r == 0)
+		r = make(home, options, &seed, err);
+	seed_settings_done(&seed);
+	return r;
+}
+
 int command_create(int argc, char **argv)
 {
+	static const struct argp_child children[] = {
+		{ .argp = &seed_options_argp },
+		{ 0 },
+	};
 	static const struct argp argp = {
 		.options = options_table,
+		.children = children,
 		.parser = parse,
 		.args_doc = "NAME",
 		.doc = "Makes the VM NAME. Kernel, initrd and disk are copied into it.\v"
 		       "Examples:\n"
-		       "  tartlet create debian --from-disk debian-12-generic-amd64.qcow2\n"
+		       "  tartlet create debian --from-disk debian-12-generic-amd64.qcow2 \\\n"
+		       "    --ssh-key ~/.ssh/id_ed25519.pub\n"
 		       "  tartlet create ci-4 --from-disk base.qcow2 --backing --disk-size 20\n"
 		       "  tartlet create empty --linux --disk-size 20\n"
 		       "  tartlet create debian --kernel vmlinuz --initrd initrd.img\n"

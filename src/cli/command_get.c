@@ -9,7 +9,9 @@
 #include "cli/forward_text.h"
 #include "cli/named_vm.h"
 #include "vm/run_state.h"
+#include "vm/seed_settings.h"
 #include "vm/vm_config.h"
+#include "vm/vm_label.h"
 #include "vm/vm_lock.h"
 #include "vmnet/vmnet.h"
 
@@ -91,8 +93,30 @@ static const char *state_name(const struct vm_directory *directory, bool running
 	return vm_directory_is_suspended(directory) ? "suspended" : "stopped";
 }
 
+struct seed_facts {
+	bool has_seed;
+	char hostname[VM_HOSTNAME_SIZE]; /* "" = none */
+};
+
+/* What the seed says to the guest is not shown: there may be secrets in it. */
+static int find_seed_facts(const struct vm_directory *directory, struct seed_facts *facts,
+			   struct error *err)
+{
+	struct seed_settings seed;
+	int r = seed_settings_load(directory->fd, &seed, err);
+
+	*facts = (struct seed_facts){ .has_seed = r == 0 };
+	if (r == 0 && seed.hostname)
+		snprintf(facts->hostname, sizeof(facts->hostname), "%s", seed.hostname);
+	else if (!vm_label_hostname(directory->name, facts->hostname))
+		facts->hostname[0] = '\0';
+	if (r == 0)
+		seed_settings_done(&seed);
+	return r == -ENOENT ? 0 : r;
+}
+
 static json_t *to_json(const struct vm_directory *directory, const struct vm_config *config,
-		       const struct network_facts *facts)
+		       const struct network_facts *facts, const struct seed_facts *seed)
 {
 	struct vm_directory_usage usage = vm_directory_usage(directory);
 	bool running = vm_lock_holder(directory->fd) != 0;
@@ -102,7 +126,7 @@ static json_t *to_json(const struct vm_directory *directory, const struct vm_con
 	char address[IP_ADDR_TEXT_SIZE];
 
 	snprintf(size, sizeof(size), "%.3f", (double)usage.allocated_size / (double)GB);
-	return json_pack("{ss sI sI sI ss ss sb ss ss ss? ss? sO}", "OS", "linux", "CPU",
+	return json_pack("{ss sI sI sI ss ss sb ss ss ss? ss? sO ss? sb}", "OS", "linux", "CPU",
 			 (json_int_t)config->cpu_count, "Memory",
 			 (json_int_t)(config->memory_size >> 20), "Disk",
 			 (json_int_t)(usage.disk_size / GB), "DiskFormat", disk_format(config),
@@ -110,14 +134,15 @@ static json_t *to_json(const struct vm_directory *directory, const struct vm_con
 			 state_name(directory, running), "MAC", mac_addr_format(&config->mac, mac),
 			 "Subnet", facts->known ? ip_prefix_format(&facts->subnet, subnet) : NULL,
 			 "Address", facts->known ? ip_addr_format(&facts->address, address) : NULL,
-			 "Forwards", facts->forwards);
+			 "Forwards", facts->forwards, "Hostname",
+			 seed->hostname[0] ? seed->hostname : NULL, "Seed", (int)seed->has_seed);
 }
 
 static void print_text(const json_t *root)
 {
-	static const char *const keys[] = { "OS",    "CPU", "Memory", "Disk",	"Size",
-					    "State", "MAC", "Subnet", "Address" };
-	static const char *const units[] = { "", "", " MB", " GB", " GB", "", "", "", "" };
+	static const char *const keys[] = { "OS",  "CPU",    "Memory",	"Disk",	    "Size", "State",
+					    "MAC", "Subnet", "Address", "Hostname", "Seed" };
+	static const char *const units[] = { "", "", " MB", " GB", " GB", "", "", "", "", "", "" };
 	const json_t *forward;
 	size_t i;
 
@@ -125,6 +150,8 @@ static void print_text(const json_t *root)
 		const json_t *value = json_object_get(root, keys[i]);
 		if (json_is_string(value))
 			printf("%-8s %s%s\n", keys[i], json_string_value(value), units[i]);
+		else if (json_is_boolean(value))
+			printf("%-8s %s\n", keys[i], json_is_true(value) ? "yes" : "no");
 		else if (json_is_integer(value))
 			printf("%-8s %lld%s\n", keys[i], (long long)json_integer_value(value),
 			       units[i]);
@@ -143,6 +170,7 @@ static int print_vm(const struct vm_home *home, const struct vm_directory *direc
 {
 	const struct get_options *options = context;
 	struct network_facts facts = { 0 };
+	struct seed_facts seed;
 	struct vm_config config;
 	struct error err;
 
@@ -150,9 +178,10 @@ static int print_vm(const struct vm_home *home, const struct vm_directory *direc
 		return command_fail(COMMAND_FAILED, &err);
 	int code = COMMAND_OK;
 	json_t *root = NULL;
-	if (find_facts(home, directory, &facts, &err) < 0) {
+	if (find_facts(home, directory, &facts, &err) < 0 ||
+	    find_seed_facts(directory, &seed, &err) < 0) {
 		code = command_fail(COMMAND_FAILED, &err);
-	} else if (!(root = to_json(directory, &config, &facts))) {
+	} else if (!(root = to_json(directory, &config, &facts, &seed))) {
 		error_set(&err, "out of memory");
 		code = command_fail(COMMAND_FAILED, &err);
 	} else if (options->json) {
@@ -173,8 +202,8 @@ int command_get(int argc, char **argv)
 		.options = options_table,
 		.parser = parse,
 		.args_doc = "NAME",
-		.doc = "Prints what a VM is: settings, state, MAC, subnet, address, and the forwards as "
-		       "bound while it runs.\v"
+		.doc = "Prints what a VM is: settings, state, MAC, subnet, address, host "
+		       "name, and the forwards as bound while it runs.\v"
 		       "Examples:\n"
 		       "  tartlet get debian\n"
 		       "  tartlet get debian --format json | jq -r '.Forwards[].externalPort'",

@@ -26,6 +26,8 @@
 #include "vm/qemu_query.h"
 #include "vm/qemu_version.h"
 #include "vm/run_state.h"
+#include "vm/seed_documents.h"
+#include "vm/seed_settings.h"
 #include "vm/serial_port.h"
 #include "vm/vm_config.h"
 #include "vm/vm_journal.h"
@@ -39,6 +41,9 @@ struct run {
 	const struct run_options *options;
 	const struct vm_directory *directory;
 	struct vm_config config;
+	bool has_seed;
+	struct seed_settings seed;
+	char system_serial[SEED_SERIAL_SIZE];
 	char label_text[VM_LABEL_SIZE];
 	const char *label; /* NULL = none */
 	enum accel accel;
@@ -223,6 +228,7 @@ static int start_network(struct run *run, struct error *err)
 		.label = run->label,
 		.is_vm = true,
 		.mac = run->config.mac,
+		.seed = run->has_seed ? &run->seed : NULL,
 	};
 
 	int r = run_network_create(&request, &run->network, err);
@@ -244,6 +250,14 @@ static int start_network(struct run *run, struct error *err)
 	return control_server_start(&options, &run->server, err);
 }
 
+static int load_seed(struct run *run, struct error *err)
+{
+	int r = seed_settings_load(run->directory->fd, &run->seed, err);
+
+	run->has_seed = r == 0;
+	return r == -ENOENT ? 0 : r;
+}
+
 /* What the machine is made of beside the VM's own files. */
 static int find_parts(struct run *run, struct error *err)
 {
@@ -260,7 +274,9 @@ static int find_parts(struct run *run, struct error *err)
 /* -ECANCELED: a signal asked for the end before there was a guest. */
 static int start(struct run *run, struct error *err)
 {
-	int r = find_parts(run, err);
+	int r = load_seed(run, err);
+	if (r == 0)
+		r = find_parts(run, err);
 	if (r == 0)
 		r = check_host(run, err);
 	if (r < 0)
@@ -279,6 +295,8 @@ static int start(struct run *run, struct error *err)
 		r = -ECANCELED;
 	if (r < 0)
 		return r;
+	if (run->has_seed)
+		seed_documents_serial(&run->network.gateway, run->system_serial);
 	const struct run_guest_launch launch = {
 		.directory = run->directory,
 		.config = &run->config,
@@ -286,6 +304,7 @@ static int start(struct run *run, struct error *err)
 		.accel = run->accel,
 		.net = run->net,
 		.firmware = run->firmware,
+		.system_serial = run->has_seed ? run->system_serial : NULL,
 		.root_disk = run->options->root_disk,
 		.disks = &run->disks,
 		.serial = run->serial,
@@ -312,6 +331,7 @@ static void finish(struct run *run)
 	run->log_fd = fd_close(run->log_fd);
 	run_disks_done(&run->disks);
 	run->serial.fd = fd_close(run->serial.fd);
+	seed_settings_done(&run->seed);
 	vm_config_done(&run->config);
 	run->lock_fd = fd_close(run->lock_fd);
 }

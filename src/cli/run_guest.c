@@ -402,6 +402,7 @@ static int start_qemu(struct run_guest *guest, int net_fd, int qmp_fd, struct er
 		.nested = launch->nested,
 		.net = launch->net,
 		.firmware = launch->firmware,
+		.system_serial = launch->system_serial,
 		.root_disk = launch->root_disk,
 		.disks = launch->disks->disks,
 		.disk_count = launch->disks->count,

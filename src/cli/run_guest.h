@@ -24,7 +24,8 @@ struct run_guest_launch {
 	const char *label; /* NULL = none */
 	enum accel accel;
 	struct net_attach_choice net;
-	const char *firmware; /* as in struct qemu_launch */
+	const char *firmware; /* as in struct qemu_launch, also the next */
+	const char *system_serial;
 	struct disk_options root_disk;
 	const struct run_disks *disks;
 	struct serial_port serial; /* borrowed */

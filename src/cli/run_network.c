@@ -10,6 +10,8 @@
 #include "cli/capture_file.h"
 #include "cli/network_options.h"
 #include "control/control_json.h"
+#include "vm/seed_documents.h"
+#include "vm/seed_settings.h"
 #include "vm/vm_home.h"
 #include "vm/vm_label.h"
 
@@ -93,11 +95,42 @@ static int set_subnet(const struct plan *plan, struct error *err)
 		     err);
 }
 
+/* What the guest is called, or NULL where neither the VM's owner nor its name says. */
+static const char *find_hostname(const struct run_network_request *request,
+				 char from_name[VM_HOSTNAME_SIZE])
+{
+	if (request->seed && request->seed->hostname)
+		return request->seed->hostname;
+	return request->is_vm && vm_label_hostname(request->name, from_name) ? from_name : NULL;
+}
+
+static int add_seed(const struct plan *plan, const char *hostname, struct error *err)
+{
+	struct seed_documents documents;
+
+	if (!plan->request->seed)
+		return 0;
+	int r = seed_documents_build(plan->request->seed, hostname, &documents);
+	if (r < 0) {
+		error_set(err, "out of memory");
+		return r;
+	}
+	for (size_t i = 0; r == 0 && i < SEED_DOCUMENT_COUNT; i++)
+		r = check(plan,
+			  vmnet_network_configuration_add_document(
+				  plan->config, documents.items[i].path, documents.items[i].text,
+				  documents.items[i].size),
+			  err);
+	seed_documents_done(&documents);
+	return r;
+}
+
 static int set_names(const struct plan *plan, struct error *err)
 {
 	const struct run_network_request *request = plan->request;
 	autofree char *state_directory = NULL;
-	char hostname[VM_HOSTNAME_SIZE];
+	char from_name[VM_HOSTNAME_SIZE];
+	const char *hostname = find_hostname(request, from_name);
 
 	int r = vm_home_state_directory(request->home, &state_directory, err);
 	if (r == 0)
@@ -108,10 +141,10 @@ static int set_names(const struct plan *plan, struct error *err)
 	if (r == 0 && request->label)
 		r = check(plan, vmnet_network_configuration_set_label(plan->config, request->label),
 			  err);
-	if (r == 0 && request->is_vm && vm_label_hostname(request->name, hostname))
+	if (r == 0 && hostname)
 		r = check(plan, vmnet_network_configuration_set_hostname(plan->config, hostname),
 			  err);
-	return r;
+	return r == 0 ? add_seed(plan, hostname, err) : r;
 }
 
 static int add_forwards(const struct plan *plan, struct error *err)

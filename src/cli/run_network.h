@@ -9,6 +9,7 @@
 
 struct error;
 struct network_options;
+struct seed_settings;
 struct vm_home;
 
 /* All borrowed for the call, but for the name and the label. */
@@ -20,6 +21,7 @@ struct run_network_request {
 	/* `name` is a VM's: it gets the same subnet and address next time, and is the host name. */
 	bool is_vm;
 	struct mac_addr mac;
+	const struct seed_settings *seed; /* NULL = none; what it says is served to the guest */
 };
 
 struct run_network {

@@ -135,6 +135,20 @@ static void add_display(struct builder *builder, const struct display *display)
 	}
 }
 
+/* What the guest reads of its machine (SMBIOS 7.2, System Information). */
+static void add_system(struct builder *builder, const char *serial)
+{
+	if (!serial)
+		return;
+	autofree char *escaped = escape_commas(serial);
+	if (!escaped) {
+		builder->failed = true;
+		return;
+	}
+	add(builder, "-smbios");
+	add(builder, "type=1,serial=%s", escaped);
+}
+
 static void add_kernel(struct builder *builder, const struct vm_config *config)
 {
 	add(builder, "-kernel");
@@ -290,6 +304,7 @@ int qemu_args_build(const struct qemu_launch *launch, struct qemu_args *ret_args
 	add(&builder, "%s", QEMU_PROGRAM);
 	add_name(&builder, launch->label);
 	add_machine(&builder, launch);
+	add_system(&builder, launch->system_serial);
 	add_boot(&builder, launch);
 	add_disks(&builder, launch);
 	add_network(&builder, launch);

@@ -31,8 +31,9 @@ struct qemu_launch {
 	enum accel accel;  /* not ACCEL_AUTO */
 	bool nested;	   /* with KVM: the guest may use it, too */
 	struct serial_port serial;
-	struct display display; /* chosen */
-	const char *firmware;	/* VM_BOOT_UEFI: the code, an absolute path; else NULL */
+	struct display display;	   /* chosen */
+	const char *firmware;	   /* VM_BOOT_UEFI: the code, an absolute path; else NULL */
+	const char *system_serial; /* the machine's serial number in SMBIOS; NULL = none */
 	struct disk_options root_disk;
 	const struct qemu_disk *disks;
 	size_t disk_count; /* at most QEMU_DISK_MOST */

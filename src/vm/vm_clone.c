@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "vm/seed_settings.h"
 #include "vm/vm_config.h"
 #include "vm/vm_directory.h"
 
@@ -166,6 +167,8 @@ int vm_clone_fill(const struct vm_directory *source, int directory_fd,
 	if (!clone.suspended)
 		config.mac = vm_config_random_mac();
 	r = copy_files(&clone);
+	if (r == 0)
+		r = seed_settings_renew(directory_fd, err);
 	if (r == 0)
 		r = vm_config_save(directory_fd, &config, err);
 	vm_config_done(&config);

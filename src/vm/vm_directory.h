@@ -5,6 +5,7 @@
  *     config.json   the VM's settings (vm_config.h); its lock is the VM's lock (vm_lock.h)
  *     kernel initrd disk.img    copies, so that the VM does not depend on files elsewhere (but for a
  *                   disk.img that was made with --backing)
+ *     seed.json     what cloud-init in the guest is told (seed_settings.h); not there: nothing
  *     nvram.bin     the firmware's variables (firmware.h), instead of kernel and initrd
  *     run.json control.sock qemu.log    of the run under way (run_state.h)
  *     agent.sock    of the run under way: whoever connects talks to the agent in the guest, one at a

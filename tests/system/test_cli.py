@@ -447,7 +447,7 @@ def test_get(cli, vm):
     assert found == {"OS": "linux", "CPU": 2, "Memory": 1024, "Disk": 0, "DiskFormat": "raw",
                      "Size": found["Size"], "Running": False, "State": "stopped",
                      "MAC": cli.config("one")["macAddress"], "Subnet": None, "Address": None,
-                     "Forwards": []}
+                     "Forwards": [], "Hostname": "one", "Seed": False}
     assert re.fullmatch(r"\d+\.\d{3}", found["Size"])
     lines = dict(line.split(maxsplit=1) for line in cli.run("get", "one")[0].splitlines())
     assert lines["MAC"] == found["MAC"] and lines["State"] == "stopped" and lines["Memory"] == "1024 MB"

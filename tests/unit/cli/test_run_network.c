@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "cli/network_options.h"
 #include "fake_vmnet.h"
+#include "vm/seed_settings.h"
 #include "vm/vm_home.h"
 
 /* Of the one network that is made here. */
@@ -25,6 +26,9 @@ static struct in_addr mask;
 static struct {
 	int configurations; /* not released yet */
 	char label[64];
+	char hostname[64];
+	unsigned documents;
+	char meta_data[200];
 } made;
 
 /* Only its address is used. */
@@ -126,7 +130,19 @@ vmnet_return_t vmnet_network_configuration_set_hostname(vmnet_network_configurat
 							const char *hostname)
 {
 	(void)config;
-	(void)hostname;
+	snprintf(made.hostname, sizeof(made.hostname), "%s", hostname);
+	return VMNET_SUCCESS;
+}
+
+vmnet_return_t vmnet_network_configuration_add_document(vmnet_network_configuration_ref config,
+							const char *path, const void *bytes,
+							size_t size)
+{
+	(void)config;
+	made.documents++;
+	if (strcmp(path, "/seed/meta-data") == 0)
+		snprintf(made.meta_data, sizeof(made.meta_data), "%.*s", (int)size,
+			 (const char *)bytes);
 	return VMNET_SUCCESS;
 }
 
@@ -229,8 +245,9 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int create(const struct vm_home *home, const char *asked, const char *label,
-		  struct run_network *ret_network, struct error *err)
+static int create_with(const struct vm_home *home, const char *asked, const char *label,
+		       const struct seed_settings *seed, struct run_network *ret_network,
+		       struct error *err)
 {
 	struct network_options options = { .has_subnet = asked != NULL };
 	const struct run_network_request request = {
@@ -240,11 +257,18 @@ static int create(const struct vm_home *home, const char *asked, const char *lab
 		.label = label,
 		.is_vm = true,
 		.mac = { { 2, 0, 0, 0, 0, 1 } },
+		.seed = seed,
 	};
 
 	if (asked)
 		assert_true(ip_prefix_parse(asked, &options.subnet));
 	return run_network_create(&request, ret_network, err);
+}
+
+static int create(const struct vm_home *home, const char *asked, const char *label,
+		  struct run_network *ret_network, struct error *err)
+{
+	return create_with(home, asked, label, NULL, ret_network, err);
 }
 
 static void test_real_subnet_is_compared(void **state)
@@ -305,11 +329,37 @@ static void test_name_is_the_label(void **state)
 	run_network_done(&made_network);
 }
 
+/* The name that the seed says is that of DHCP, too; without one the VM's name makes both. */
+static void test_seed(void **state)
+{
+	static char id[] = "iid-1", hostname[] = "box";
+	struct seed_settings seed = { .instance_id = id };
+	struct run_network made_network = { 0 };
+
+	subnet.s_addr = htonl(0x0a090800);
+	mask.s_addr = htonl(0xfffffffc);
+	assert_int_equal(create(*state, NULL, NULL, &made_network, NULL), 0);
+	assert_int_equal(made.documents, 0);
+	assert_string_equal(made.hostname, "one");
+	run_network_done(&made_network);
+	assert_int_equal(create_with(*state, NULL, NULL, &seed, &made_network, NULL), 0);
+	assert_int_equal(made.documents, 3);
+	assert_string_equal(made.hostname, "one");
+	assert_string_equal(made.meta_data, "instance-id: iid-1\nlocal-hostname: \"one\"\n");
+	run_network_done(&made_network);
+	seed.hostname = hostname;
+	assert_int_equal(create_with(*state, NULL, NULL, &seed, &made_network, NULL), 0);
+	assert_string_equal(made.hostname, "box");
+	assert_string_equal(made.meta_data, "instance-id: iid-1\nlocal-hostname: \"box\"\n");
+	run_network_done(&made_network);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_real_subnet_is_compared, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_name_is_the_label, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_seed, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -304,6 +304,34 @@ static void test_firmware_and_disks(void **state)
 }
 
 /* The serial port on a descriptor that QEMU inherits. */
+/* What the guest finds in /sys/class/dmi/id/product_serial; a comma would begin another option. */
+static void test_system_serial(void **state)
+{
+	struct vm_config config = small_config();
+	const struct qemu_launch launch = {
+		.config = &config,
+		.accel = ACCEL_TCG,
+		.display.window = DISPLAY_WINDOW_OFF,
+		.system_serial = "ds=nocloud;s=http://10.0.0.1/a,sku=b/",
+		.net.attach = NET_ATTACH_STREAM,
+		.agent_path = "agent.sock",
+	};
+	struct qemu_args args;
+	size_t found = 0;
+
+	(void)state;
+	assert_int_equal(qemu_args_build(&launch, &args), 0);
+	for (size_t i = 0; i + 1 < args.count; i++) {
+		if (strcmp(args.argv[i], "-smbios") != 0)
+			continue;
+		assert_string_equal(args.argv[i + 1],
+				    "type=1,serial=ds=nocloud;s=http://10.0.0.1/a,,sku=b/");
+		found++;
+	}
+	assert_int_equal(found, 1);
+	qemu_args_done(&args);
+}
+
 static void test_serial_path(void **state)
 {
 	static const struct {
@@ -461,6 +489,7 @@ int main(void)
 		cmocka_unit_test(test_vhost_user),
 		cmocka_unit_test(test_label_with_commas),
 		cmocka_unit_test(test_firmware_and_disks),
+		cmocka_unit_test(test_system_serial),
 		cmocka_unit_test(test_serial_path),
 		cmocka_unit_test(test_displays),
 		cmocka_unit_test(test_nested),

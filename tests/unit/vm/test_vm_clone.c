@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "scratch.h"
+#include "vm/seed_settings.h"
 #include "vm/vm_config.h"
 #include "vm/vm_directory.h"
 
@@ -97,11 +98,11 @@ static void test_all_of_the_vm_and_nothing_of_a_run(void **state)
 	bind_socket(fixture);
 	assert_int_equal(mkdirat(fixture->source.fd, "directory", 0700), 0);
 	/* A file that this version does not know. */
-	scratch_write(fixture->source.fd, "seed.json", "seed");
+	scratch_write(fixture->source.fd, "later.json", "later");
 	assert_int_equal(vm_clone_fill(&fixture->source, fixture->copy_fd, NULL, &err), 0);
 	assert_file(fixture->copy_fd, "nvram.bin", "variables");
 	assert_file(fixture->copy_fd, "disk.img", "the disk");
-	assert_file(fixture->copy_fd, "seed.json", "seed");
+	assert_file(fixture->copy_fd, "later.json", "later");
 	for (size_t i = 0; i < ARRAY_COUNT(left); i++)
 		assert_false(is_there(fixture, left[i]));
 	assert_false(is_there(fixture, "control.sock"));
@@ -180,12 +181,36 @@ static void test_failures(void **state)
 	assert_string_equal(err.text, "VM is missing files for a supported layout: nvram.bin");
 }
 
+/* The same keys for another instance. */
+static void test_seed_is_another_instance(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct seed_settings source = { 0 };
+	struct seed_settings copy;
+
+	assert_int_equal(seed_settings_set_hostname(&source, "box", NULL), 0);
+	assert_int_equal(seed_settings_save(fixture->source.fd, &source, NULL), 0);
+	assert_int_equal(vm_clone_fill(&fixture->source, fixture->copy_fd, NULL, NULL), 0);
+	assert_int_equal(seed_settings_load(fixture->copy_fd, &copy, NULL), 0);
+	assert_string_equal(copy.hostname, "box");
+	assert_string_not_equal(copy.instance_id, source.instance_id);
+	seed_settings_done(&copy);
+	/* What cannot be read is not copied as if it were whole. */
+	scratch_write(fixture->source.fd, SEED_FILE_NAME, "{}");
+	assert_int_equal(unlinkat(fixture->copy_fd, "disk.img", 0), 0);
+	assert_int_equal(unlinkat(fixture->copy_fd, "nvram.bin", 0), 0);
+	assert_int_equal(unlinkat(fixture->copy_fd, SEED_FILE_NAME, 0), 0);
+	assert_int_equal(vm_clone_fill(&fixture->source, fixture->copy_fd, NULL, NULL), -EINVAL);
+	seed_settings_done(&source);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_all_of_the_vm_and_nothing_of_a_run, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_a_suspended_vm_keeps_its_mac, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_seed_is_another_instance, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_disk_elsewhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_progress_over_all_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
