@@ -30,6 +30,7 @@
 	X(BAD_FRAGMENT, "bad_fragment", "fragment overlaps or exceeds 65535 bytes")                \
 	X(FRAGMENT_TIMEOUT, "fragment_timeout", "fragments missing after 30 s")                    \
 	X(TTL_EXPIRED, "ttl_expired", "time to live ended at the gateway")                         \
+	X(FILTERED, "filtered", "the network's rules forbid it")                                   \
 	X(IPV6_OFF, "ipv6_off", "IPv6 is not carried on this network")                             \
 	X(NAT_OFF, "nat_off", "network has no NAT")                                                \
 	X(FLOW_LIMIT, "flow_limit", "flow table or the port's share of it is full")                \
