@@ -50,13 +50,13 @@ typedef enum vmnet_return {
 	VMNET_FAILURE = 1001,		   /* general failure; the error text says which */
 	VMNET_MEM_FAILURE = 1002,	   /* out of memory */
 	VMNET_INVALID_ARGUMENT = 1003,	   /* an argument is outside its range */
-	VMNET_SETUP_INCOMPLETE = 1004,	   /* not used */
+	VMNET_SETUP_INCOMPLETE = 1004,	   /* the network was created without what is asked for */
 	VMNET_INVALID_ACCESS = 1005,	   /* permission denied (a low port, a directory) */
 	VMNET_PACKET_TOO_BIG = 1006,	   /* not used */
 	VMNET_BUFFER_EXHAUSTED = 1007,	   /* a table or limit is full (ports of a network) */
 	VMNET_TOO_MANY_PACKETS = 1008,	   /* not used */
 	VMNET_SHARING_SERVICE_BUSY = 1009, /* subnet, address or external port is taken */
-	VMNET_NOT_AUTHORIZED = 1010,	   /* not used */
+	VMNET_NOT_AUTHORIZED = 1010,	   /* may not be changed while the network runs */
 } vmnet_return_t;
 
 typedef enum vmnet_mode {
@@ -242,6 +242,31 @@ struct vmnet_port_forward {
 VMNET_EXPORT vmnet_return_t vmnet_network_configuration_add_port_forward(
 	vmnet_network_configuration_ref config, const struct vmnet_port_forward *forward);
 
+/*
+ * Rules: whom guests may call and who may call them, in Softnet's language. Each text is
+ *
+ *     [in|out] TARGET[:PORT[-PORT]]
+ *
+ * TARGET is an IPv4 or IPv6 prefix (host bits are cleared) or @host, the gateway's address; PORT is the TCP
+ * or UDP port of TARGET's side. `out` is about flows that a guest begins, `in` about those towards it; a rule
+ * with neither is about what a guest begins and, once a single rule has a direction, about both. Of the rules
+ * that fit, those with ports come first, then the longer prefix, then block before allow. Without a rule a
+ * guest calls global addresses and the gateway, no private ones, and everybody who comes by a forward is let
+ * in. Answers always pass. DHCP always works; the gateway's DNS and documents unless a rule is about exactly its
+ * address.
+ *
+ * With rules, also with none of them (both counts 0), a guest is held to its MAC and to its reserved or leased
+ * IPv4 address, speaks ARP and IPv4 without options only, reaches no groups, and does not see other
+ * guests (but with 0.0.0.0/0 allowed it does). Where there are reservations only their MACs may be in the
+ * network. A rule that allows what a guest sends to @host opens VMNET_HOST_ACCESS_LAN.
+ *
+ * The texts are copied; another call replaces the rules. At most 65536 in both lists together.
+ * VMNET_INVALID_ARGUMENT: too many, or a text that is no rule (the sentence names it); VMNET_MEM_FAILURE.
+ */
+VMNET_EXPORT vmnet_return_t vmnet_network_configuration_set_policy(
+	vmnet_network_configuration_ref config, const char *const *allow, size_t allow_count,
+	const char *const *block, size_t block_count);
+
 enum vmnet_log_level {
 	VMNET_LOG_ERROR = 0,
 	VMNET_LOG_WARNING = 1,
@@ -417,13 +442,40 @@ VMNET_EXPORT size_t vmnet_network_get_port_forwards(vmnet_network_ref network,
  * vmnet_network_release() runs, which then is the thread. The socket behaves as one to the guest:
  * shutdown() sends FIN, a guest that resets, or a network that ends, resets it.
  * Else `connected` is not called. VMNET_INVALID_ARGUMENT: the address can be no guest's, or port 0;
- * VMNET_BUFFER_EXHAUSTED: as many connections as the network can have; VMNET_MEM_FAILURE;
+ * VMNET_BUFFER_EXHAUSTED: as many connections as the network can have; VMNET_INVALID_ACCESS: its rules forbid
+ * it; VMNET_MEM_FAILURE;
  * VMNET_FAILURE: no descriptor is left, or the host has no loopback.
  */
 VMNET_EXPORT vmnet_return_t vmnet_network_connect(
 	vmnet_network_ref network, const struct sockaddr_in *guest,
 	void (*connected)(void *context, vmnet_return_t status, int fd, const char *error),
 	void *context, struct vmnet_error *error);
+
+/*
+ * Puts other rules in the place of all that are there, at one stroke: each flow is judged by the old ones or by
+ * the new ones. When it returns, flows that the new rules forbid have ended, TCP with RST to both sides; the
+ * others go on. Nothing changes on failure. VMNET_SETUP_INCOMPLETE: the network was created without
+ * rules; VMNET_NOT_AUTHORIZED: guests would begin or cease to see each other; else as
+ * vmnet_network_configuration_set_policy().
+ */
+VMNET_EXPORT vmnet_return_t vmnet_network_set_policy(vmnet_network_ref network,
+						     const char *const *allow, size_t allow_count,
+						     const char *const *block, size_t block_count,
+						     struct vmnet_error *error);
+
+struct vmnet_policy_status {
+	bool isolated;	   /* guests do not see each other */
+	bool stateful;	   /* a rule has a direction */
+	size_t rule_count; /* identical ones count once, those for both directions twice */
+};
+/*
+ * Calls visit (may be NULL) for each rule in force, first those that allow, each list sorted and without
+ * duplicates; the text is borrowed for the call. *status may be NULL. VMNET_SETUP_INCOMPLETE: the network was
+ * created without rules; VMNET_MEM_FAILURE.
+ */
+VMNET_EXPORT vmnet_return_t vmnet_network_visit_policy(
+	vmnet_network_ref network, void (*visit)(void *context, bool allow, const char *rule),
+	void *context, struct vmnet_policy_status *status, struct vmnet_error *error);
 
 struct vmnet_statistics {
 	uint64_t frames_from_guests;

@@ -8,6 +8,8 @@
  * nowhere: flooding it would show one guest's traffic to another, and a guest that is really there
  * has shown its MAC by ARP or DHCP before anybody can know it.
  *
+ * With `isolated` a guest's frame goes to the gateway or nowhere.
+ *
  * Frames are pushed in batches; the sinks touched since the last flush are flushed together.
  */
 
@@ -169,9 +171,11 @@ static void bridge_ingress_push(struct frame_sink *sink, struct frame *frame)
 	if (mac_addr_equal(destination, &bridge->config.gateway_mac)) {
 		bridge_push_to_gateway(bridge, frame);
 	} else if (mac_addr_is_multicast(destination)) {
-		bridge_flood(bridge, frame);
+		if (!bridge->config.isolated)
+			bridge_flood(bridge, frame);
 		bridge_push_to_gateway(bridge, frame);
-	} else if (fdb_find(&bridge->fdb, destination, &to) && to != index) {
+	} else if (!bridge->config.isolated && fdb_find(&bridge->fdb, destination, &to) &&
+		   to != index) {
 		bridge_capture_to_guest(bridge, frame);
 		bridge_push_to_port(bridge, to, frame);
 	} else {

@@ -26,6 +26,7 @@ struct bridge_config {
 	struct ip_addr gateway_addr;
 	uint32_t port_capacity;
 	uint32_t mtu;
+	bool isolated; /* guests do not see each other: what one sends goes to the gateway alone */
 };
 
 struct bridge_counters {

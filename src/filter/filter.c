@@ -9,6 +9,7 @@
 #include "wire/frame.h"
 
 #define DNS_PORT     53
+#define HTTP_PORT    80
 #define PROTOCOL_TCP PACKET_IP_PROTOCOL_TCP
 #define PROTOCOL_UDP PACKET_IP_PROTOCOL_UDP
 
@@ -138,8 +139,11 @@ void filter_port_remove(struct filter *filter, uint32_t port)
 	filter->ports[port].binding = (struct filter_binding){};
 }
 
-static bool is_dns(const struct filter_question *question)
+/* Services of the gateway's that guests are told of, by DHCP or before they start. */
+static bool is_offered(const struct filter *filter, const struct filter_question *question)
 {
+	if (question->protocol == PROTOCOL_TCP && question->port == HTTP_PORT)
+		return filter->config.has_documents;
 	return question->port == DNS_PORT &&
 	       (question->protocol == PROTOCOL_UDP || question->protocol == PROTOCOL_TCP);
 }
@@ -151,7 +155,7 @@ static bool admits_out(const struct filter *filter, const struct filter_question
 	const bool to_gateway = ip_addr_equal(&question->remote, &filter->config.gateway);
 
 	/* A block of everything is not meant for the name server that is offered to the guest. */
-	if (to_gateway && is_dns(question) && !match.is_exact)
+	if (to_gateway && is_offered(filter, question) && !match.is_exact)
 		return true;
 	switch (match.verdict) {
 	case FILTER_ALLOW:

@@ -24,6 +24,7 @@ struct filter;
 struct filter_config {
 	struct ip_addr gateway; /* @host */
 	uint32_t port_capacity;
+	bool has_documents; /* the gateway serves some by HTTP, TCP port 80 */
 	/* Whose address that MAC's is now; false: it may not be here at all. An address of no family: it has
 	 * none yet. */
 	bool (*address_of)(void *context, const struct mac_addr *mac, struct ip_addr *ret_addr);
@@ -53,6 +54,6 @@ struct filter_question {
 };
 /*
  * Without a rule: out into the world and to the gateway, not to private addresses; in from everywhere.
- * DNS of the gateway is reached unless a rule is about this very address.
+ * What the gateway offers, DNS and documents, is reached unless a rule is about this very address.
  */
 bool filter_admits(const struct filter *filter, const struct filter_question *question);

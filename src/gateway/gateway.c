@@ -179,6 +179,18 @@ static bool is_carried(const struct packet *packet)
 				  packet->ip_protocol == PACKET_IP_PROTOCOL_ICMP);
 }
 
+static bool is_admitted(struct gateway *gateway, const struct frame *frame, uint16_t port)
+{
+	const struct gateway_config *config = &gateway->config;
+
+	if (!config->admits ||
+	    config->admits(config->admits_context, frame->packet.ip_protocol, port))
+		return true;
+	gateway_drop(gateway, DROP_FILTERED);
+	echo_send_error(gateway, frame, ICMP_TYPE_UNREACHABLE, ICMP_CODE_ADMIN_PROHIBITED);
+	return false;
+}
+
 static void own_input(struct gateway *gateway, struct frame *frame)
 {
 	const struct packet *packet = &frame->packet;
@@ -189,13 +201,13 @@ static void own_input(struct gateway *gateway, struct frame *frame)
 				ICMP_CODE_PROTOCOL_UNREACHABLE);
 	} else if (packet->ip_protocol == PACKET_IP_PROTOCOL_ICMP &&
 		   packet->icmp_type == ICMP_TYPE_ECHO_REQUEST) {
-		if (is_sound(gateway, frame))
+		if (is_sound(gateway, frame) && is_admitted(gateway, frame, 0))
 			echo_reply(gateway, frame);
 	} else if (gateway->config.dhcp && is_dhcp_client(packet)) {
 		dhcp_input(gateway, frame);
 	} else if (gateway->dns && packet->ip_protocol == PACKET_IP_PROTOCOL_UDP &&
 		   packet->port_destination == DNS_PORT) {
-		if (is_sound(gateway, frame))
+		if (is_sound(gateway, frame) && is_admitted(gateway, frame, DNS_PORT))
 			dns_forwarder_input(gateway->dns, frame);
 	} else {
 		pass_to_nat(gateway, frame);
@@ -465,6 +477,17 @@ static bool neighbour_of_lease(const struct lease *lease, uint64_t now_ns,
 		.leased = leased,
 		.lease_left_s = leased ? (lease->expires_ns - now_ns) / NS_PER_S : 0,
 	};
+	return true;
+}
+
+bool gateway_address_of(const struct gateway *gateway, const struct mac_addr *mac,
+			struct ip_addr *ret_addr)
+{
+	const struct lease *lease = lease_pool_find_mac(&gateway->leases, mac);
+
+	if (!lease || !lease_is_owned(lease, gateway_now(gateway)))
+		return false;
+	*ret_addr = lease->addr;
 	return true;
 }
 

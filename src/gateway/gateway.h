@@ -55,6 +55,10 @@ struct gateway_config {
 	uint32_t reservation_count;
 	const struct gateway_document *documents; /* copied by gateway_new() */
 	size_t document_count;
+	/* May a guest ask the gateway itself? Echo and DNS over UDP (port 53) are asked about here, other
+	 * services by NAT, ARP and DHCP never; NULL = it may. port 0: echo. */
+	bool (*admits)(void *context, uint8_t protocol, uint16_t port);
+	void *admits_context;
 };
 
 /* Borrowed for the gateway's life. */
@@ -92,6 +96,10 @@ struct host_stream_service *gateway_documents(struct gateway *gateway);
 
 /* A port is gone: what was learnt by it is forgotten; leases stay. */
 void gateway_port_gone(struct gateway *gateway, uint32_t port);
+
+/* The address that is that MAC's now, by reservation or lease. */
+bool gateway_address_of(const struct gateway *gateway, const struct mac_addr *mac,
+			struct ip_addr *ret_addr) MUST_USE;
 
 /* Copies up to capacity; returns how many there are. */
 size_t gateway_neighbours(const struct gateway *gateway, struct gateway_neighbour *ret_neighbours,

@@ -457,6 +457,23 @@ void icmp_port_gone(struct nat *nat, uint32_t port)
 		icmp_flow_free(container_of(node, struct icmp_flow, node));
 }
 
+/* Answers to what may not be asked any more are not expected. */
+void icmp_review(struct nat *nat, bool narrower)
+{
+	struct icmp_table *table = nat->shard.icmp;
+
+	for (uint32_t i = 0; i < table->fresh; i++) {
+		for (unsigned k = 0; k < ICMP_REQUESTS; k++) {
+			struct icmp_request *request = &table->flows[i].requests[k];
+			const struct ip_endpoint seen = { request->seen, 0 };
+
+			if (request->real.family != IP_FAMILY_NONE &&
+			    !policy_may_go_on(nat, PACKET_IP_PROTOCOL_ICMP, &seen, narrower))
+				request->real.family = IP_FAMILY_NONE;
+		}
+	}
+}
+
 uint32_t icmp_flow_count(const struct nat *nat)
 {
 	return nat->shard.icmp->count;

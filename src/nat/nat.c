@@ -147,6 +147,16 @@ struct nat *nat_free(struct nat *nat)
 	return NULL;
 }
 
+void nat_review(struct nat *nat, enum nat_host_access access)
+{
+	const bool narrower = access < nat->config.host_access;
+
+	nat->config.host_access = access;
+	tcp_review(nat, narrower);
+	udp_review(nat, narrower);
+	icmp_review(nat, narrower);
+}
+
 void nat_drain(struct nat *nat)
 {
 	nat->draining = true;

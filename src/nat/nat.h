@@ -35,6 +35,15 @@ enum nat_backlog {
 	NAT_BACKLOG_ADAPTIVE,
 };
 
+/* May this flow begin, or go on? */
+struct nat_question {
+	bool from_guest;  /* the guest calls; else it is called */
+	uint8_t protocol; /* of IP */
+	struct ip_endpoint
+		remote; /* as the guest names it; or who calls, the host itself as the gateway. The
+				    * port is 0 where the protocol has none */
+};
+
 struct nat_config {
 	struct mac_addr mac;	 /* the gateway's */
 	struct ip_addr addr;	 /* the gateway's */
@@ -53,6 +62,10 @@ struct nat_config {
 	 * NULL = nobody to ask. Must not block. */
 	bool (*belongs_to_other)(void *context, const struct ip_addr *addr);
 	void *belongs_context;
+	/* The rules that flows are asked about beside what this room itself knows; NULL = none. Must not
+	 * block. */
+	bool (*admits)(void *context, const struct nat_question *question);
+	void *admits_context;
 };
 
 /* Borrowed for its life. */
@@ -123,9 +136,16 @@ struct nat_opening {
 /*
  * Connects fd, the inner end of a pair of our own (host/tcp_pair.h), to a guest's TCP port; the guest
  * sees the gateway. fd is used up in any case. 0: opening->decided() will be called, at the latest by
- * nat_free(). Else negative errno: -ENOSPC, no flow is left; -ESHUTDOWN, draining.
+ * nat_free(). Else negative errno: -ENOSPC, no flow is left; -EACCES, the rules forbid it; -ESHUTDOWN,
+ * draining.
  */
 int nat_connect(struct nat *nat, const struct ip_endpoint *guest, int fd,
 		struct nat_opening *opening) MUST_USE;
+
+/*
+ * The rules are others now, and so may be what a guest reaches of the host: flows that could not begin any
+ * more end, TCP with RST to both sides. Not from inside a frame or a callback of this room.
+ */
+void nat_review(struct nat *nat, enum nat_host_access access);
 
 void nat_get_statistics(const struct nat *nat, struct nat_statistics *ret_statistics);

@@ -76,6 +76,14 @@ bool nat_push_datagram(struct nat *nat, struct frame *frame) MUST_USE;
 bool policy_resolve(const struct nat *nat, uint8_t protocol, const struct ip_endpoint *seen,
 		    struct ip_endpoint *ret_real, enum drop_reason *ret_reason) MUST_USE;
 
+/* What the rules say, and nothing else: a guest's flow to `seen`; one of a client to the guest. */
+bool policy_admits(const struct nat *nat, uint8_t protocol, const struct ip_endpoint *seen);
+bool policy_admits_client(const struct nat *nat, uint8_t protocol,
+			  const struct ip_endpoint *client);
+/* A guest's flow that is there: may it go on? `narrower`: less of the host is open than before. */
+bool policy_may_go_on(const struct nat *nat, uint8_t protocol, const struct ip_endpoint *seen,
+		      bool narrower);
+
 /*
  * The client of a forward as the guest sees it: its real address, or the gateway's for loopback,
  * the host's own addresses, clients inside the guest's subnet and IPv6 clients (design: "Port

@@ -7,6 +7,8 @@
  *     the gateway's address  own forwards (hairpin); the host, as far as host_access opens it
  *     addresses of the host  own forwards (hairpin); the default route's source with host_access
  *     anything else          the outside, unless the network has no NAT
+ *
+ * Whatever these let through, the network's own rules (nat_config.admits) may forbid.
  */
 
 #include "nat/nat_internal.h"
@@ -104,11 +106,28 @@ static bool policy_may_reach_local(const struct nat *nat, uint8_t protocol,
 	       ip_addr_equal(&source, &seen->addr);
 }
 
+static bool policy_ask(const struct nat *nat, const struct nat_question *question)
+{
+	const struct nat_config *config = &nat->config;
+
+	return !config->admits || config->admits(config->admits_context, question);
+}
+
+bool policy_admits(const struct nat *nat, uint8_t protocol, const struct ip_endpoint *seen)
+{
+	const struct nat_question question = { true, protocol, *seen };
+
+	return policy_ask(nat, &question);
+}
+
 bool policy_resolve(const struct nat *nat, uint8_t protocol, const struct ip_endpoint *seen,
 		    struct ip_endpoint *ret_real, enum drop_reason *ret_reason)
 {
 	struct ip_endpoint real = *seen;
 
+	*ret_reason = DROP_FILTERED;
+	if (!policy_admits(nat, protocol, seen))
+		return false;
 	if (ip_addr_equal(&seen->addr, &nat->config.addr)) {
 		*ret_reason = DROP_HOST_ACCESS;
 		if (!policy_resolve_gateway(nat, protocol, seen, &real))
@@ -131,13 +150,44 @@ bool policy_resolve(const struct nat *nat, uint8_t protocol, const struct ip_end
 	return true;
 }
 
+bool policy_may_go_on(const struct nat *nat, uint8_t protocol, const struct ip_endpoint *seen,
+		      bool narrower)
+{
+	enum drop_reason reason;
+	struct ip_endpoint real;
+
+	if (!policy_admits(nat, protocol, seen))
+		return false;
+	if (!narrower || (!ip_addr_equal(&seen->addr, &nat->config.addr) &&
+			  !host_call(nat->context.host, is_local, &seen->addr)))
+		return true;
+	return policy_resolve(nat, protocol, seen, &real, &reason);
+}
+
+/* Who has no address by which the guest could answer but the gateway's, since they are this host. */
+static bool policy_is_host_itself(const struct nat *nat, const struct ip_addr *client)
+{
+	return ip_addr_is_loopback(client) || ip_prefix_contains(&nat->config.subnet, client) ||
+	       host_call(nat->context.host, is_local, client);
+}
+
+bool policy_admits_client(const struct nat *nat, uint8_t protocol, const struct ip_endpoint *client)
+{
+	struct nat_question question = {
+		.protocol = protocol,
+		.remote = { ip_addr_unmap(&client->addr), client->port },
+	};
+
+	if (policy_is_host_itself(nat, &question.remote.addr))
+		question.remote.addr = nat->config.addr;
+	return policy_ask(nat, &question);
+}
+
 struct ip_endpoint policy_client_seen(const struct nat *nat, const struct ip_endpoint *client)
 {
 	struct ip_endpoint seen = { ip_addr_unmap(&client->addr), client->port };
 
-	if (!ip_addr_is_v4(&seen.addr) || ip_addr_is_loopback(&seen.addr) ||
-	    ip_prefix_contains(&nat->config.subnet, &seen.addr) ||
-	    host_call(nat->context.host, is_local, &seen.addr))
+	if (!ip_addr_is_v4(&seen.addr) || policy_is_host_itself(nat, &seen.addr))
 		seen.addr = nat->config.addr;
 	return seen;
 }

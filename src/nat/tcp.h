@@ -13,7 +13,8 @@ void tcp_input(struct nat *nat, struct frame *frame);
 /*
  * A connection waits on a forward's listener: accepts it into a flow's own socket and opens the
  * flow towards the guest's `internal` endpoint. The client is seen as policy_client_seen() says,
- * its port changed where two would collide. Where no flow is left, the client gets RST.
+ * its port changed where two would collide. Where no flow is left, or the rules forbid the client, it
+ * gets RST.
  * 0 = one was accepted (whatever became of it); -EAGAIN = none waits; -EMFILE, -ENFILE and others
  * from accept: try later.
  */
@@ -26,6 +27,8 @@ int tcp_connect_to_guest(struct nat *nat, const struct ip_endpoint *guest, int f
 
 void tcp_port_ready(struct nat *nat, uint32_t port);
 void tcp_port_gone(struct nat *nat, uint32_t port);
+/* nat_review() */
+void tcp_review(struct nat *nat, bool narrower);
 void tcp_drain(struct nat *nat);
 bool tcp_is_drained(const struct nat *nat);
 uint32_t tcp_flow_count(const struct nat *nat);

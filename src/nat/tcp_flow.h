@@ -65,6 +65,7 @@ struct tcp_flow {
 	uint32_t hash;
 	struct ip_endpoint guest;
 	struct ip_endpoint remote; /* as the guest sees it */
+	struct ip_addr client;	   /* who opened it; family NONE: the guest did */
 	struct host_socket socket;
 	struct list work_node;	     /* table->work */
 	struct list wait_node;	     /* table->parked or table->starved */

@@ -201,8 +201,11 @@ void tcp_open_from_guest(struct nat *nat, struct frame *frame, const struct tcp_
 	uint32_t initial;
 	int rc;
 
-	if (nat->draining ||
-	    (!own && !policy_resolve(nat, NAT_PROTOCOL_TCP, &remote, &real, &reason))) {
+	bool may_open = own ? policy_admits(nat, NAT_PROTOCOL_TCP, &remote)
+			    : policy_resolve(nat, NAT_PROTOCOL_TCP, &remote, &real, &reason);
+	if (own && !may_open)
+		reason = DROP_FILTERED;
+	if (nat->draining || !may_open) {
 		nat_drop(nat, reason);
 		if (is_single_host(nat, &remote.addr))
 			tcp_output_reset_segment(nat, frame, header);
@@ -313,9 +316,9 @@ static int refuse_client(struct nat *nat, struct host_socket *listener)
 	return 0;
 }
 
-/* The flow has its socket, whose far end is `peer`: sends SYN to the guest. Alive. */
-static bool open_to_guest(struct tcp_flow *flow, const struct ip_endpoint *internal,
-			  const struct ip_endpoint *peer)
+/* The flow has its socket, whose far end is `peer`: sends SYN to the guest. Negative errno: it is gone. */
+static int open_to_guest(struct tcp_flow *flow, const struct ip_endpoint *internal,
+			 const struct ip_endpoint *peer)
 {
 	struct tcp_table *table = flow->table;
 	struct nat *nat = table->nat;
@@ -324,11 +327,17 @@ static bool open_to_guest(struct tcp_flow *flow, const struct ip_endpoint *inter
 	uint32_t at_least = 0;
 	uint32_t initial;
 
+	if (!policy_admits_client(nat, NAT_PROTOCOL_TCP, peer)) {
+		nat_drop(nat, DROP_FILTERED);
+		tcp_end_silent(flow);
+		return -EACCES;
+	}
 	if (!find_client_port(table, internal, &seen, &has_former, &at_least)) {
 		nat_drop(nat, DROP_FLOW_LIMIT);
 		tcp_end_silent(flow);
-		return false;
+		return -ENOSPC;
 	}
+	flow->client = peer->addr;
 	tcp_flow_set_ends(flow, internal, &seen);
 	initial = initial_sequence(table, internal, &seen);
 	if (has_former && tcp_seq_before(initial, at_least))
@@ -339,7 +348,7 @@ static bool open_to_guest(struct tcp_flow *flow, const struct ip_endpoint *inter
 	tcp_timer_measure(flow, initial + 1);
 	tcp_output_syn(flow);
 	tcp_timer_restart(flow);
-	return true;
+	return 0;
 }
 
 int tcp_accept_to_guest(struct nat *nat, struct host_socket *listener,
@@ -392,8 +401,9 @@ int tcp_connect_to_guest(struct nat *nat, const struct ip_endpoint *guest, int f
 		tcp_end_silent(flow);
 		return rc;
 	}
-	if (!open_to_guest(flow, guest, &peer))
-		return -ENOSPC;
+	rc = open_to_guest(flow, guest, &peer);
+	if (rc < 0)
+		return rc;
 	flow->opening = opening;
 	flow->own_client = true;
 	return 0;

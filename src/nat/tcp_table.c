@@ -171,6 +171,32 @@ void tcp_port_gone(struct nat *nat, uint32_t port)
 	}
 }
 
+static bool may_go_on(const struct tcp_flow *flow, bool narrower)
+{
+	const struct nat *nat = flow->table->nat;
+	const struct ip_endpoint client = { flow->client, flow->remote.port };
+
+	return flow->client.family == IP_FAMILY_NONE
+		       ? policy_may_go_on(nat, NAT_PROTOCOL_TCP, &flow->remote, narrower)
+		       : policy_admits_client(nat, NAT_PROTOCOL_TCP, &client);
+}
+
+void tcp_review(struct nat *nat, bool narrower)
+{
+	struct tcp_table *table = tcp_table_of(nat);
+
+	for (uint32_t i = 0; i < table->touched; i++) {
+		struct tcp_flow *flow = &table->flows[i];
+
+		if (flow->phase == TCP_PHASE_FREE || flow->phase == TCP_PHASE_TIME_WAIT ||
+		    may_go_on(flow, narrower))
+			continue;
+		nat_drop(nat, DROP_FILTERED);
+		tcp_open_tell(flow, -ECONNABORTED);
+		tcp_end_abort(flow);
+	}
+}
+
 void tcp_drain(struct nat *nat)
 {
 	struct tcp_table *table = tcp_table_of(nat);

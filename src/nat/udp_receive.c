@@ -87,6 +87,10 @@ static struct udp_peer *udp_peer_from_outside(struct udp_mapping *mapping,
 		nat_drop(mapping->nat, DROP_UDP_PEER);
 		return NULL;
 	}
+	if (!policy_admits_client(mapping->nat, NAT_PROTOCOL_UDP, &datagram->remote)) {
+		nat_drop(mapping->nat, DROP_FILTERED);
+		return NULL;
+	}
 	struct ip_endpoint seen = policy_client_seen(mapping->nat, &datagram->remote);
 	struct udp_peer *same = udp_peer_by_addr(mapping, &datagram->remote.addr);
 	if (same) /* the address the guest knows it by */
@@ -137,6 +141,10 @@ static struct udp_peer *udp_peer_from_client(struct nat *nat, const struct nat_f
 		return peer;
 	if (datagram->remote.port == 0) { /* nobody could answer it */
 		nat_drop(nat, DROP_BAD_L4_HEADER);
+		return NULL;
+	}
+	if (!policy_admits_client(nat, NAT_PROTOCOL_UDP, &datagram->remote)) {
+		nat_drop(nat, DROP_FILTERED);
 		return NULL;
 	}
 	struct ip_endpoint seen = policy_client_seen(nat, &datagram->remote);

@@ -480,3 +480,36 @@ void udp_forward_gone(struct nat *nat, struct host_socket *socket)
 	udp_send_waiting(nat); /* perhaps by it */
 	udp_mapping_each(nat->shard.udp, udp_mapping_forward_gone, socket);
 }
+
+static bool udp_peer_may_go_on(const struct udp_peer *peer, bool narrower)
+{
+	const struct nat *nat = peer->mapping->nat;
+
+	return peer->local.family == IP_FAMILY_NONE
+		       ? policy_may_go_on(nat, NAT_PROTOCOL_UDP, &peer->seen, narrower)
+		       : policy_admits_client(nat, NAT_PROTOCOL_UDP, &peer->real);
+}
+
+static void udp_mapping_review(struct udp_mapping *mapping, const void *context)
+{
+	struct udp_peers *const both[] = { &mapping->own, &mapping->forwarded };
+	const bool *narrower = context;
+
+	for (size_t i = 0; i < ARRAY_COUNT(both); i++) {
+		list_for_each_safe(node, next, &both[i]->list)
+		{
+			struct udp_peer *peer = container_of(node, struct udp_peer, node);
+
+			if (udp_peer_may_go_on(peer, *narrower))
+				continue;
+			nat_drop(mapping->nat, DROP_FILTERED);
+			udp_peer_free(peer);
+		}
+	}
+	udp_mapping_free_bare(mapping);
+}
+
+void udp_review(struct nat *nat, bool narrower)
+{
+	udp_mapping_each(nat->shard.udp, udp_mapping_review, &narrower);
+}

@@ -79,6 +79,7 @@ void vmnet_network_configuration_release(vmnet_network_configuration_ref config)
 		free((void *)(uintptr_t)config->documents[i].path);
 		free((void *)(uintptr_t)config->documents[i].bytes);
 	}
+	policy_rules_free(&config->rules);
 	free(config);
 }
 

@@ -11,6 +11,7 @@
 #include "base/addr.h"
 #include "base/error.h"
 #include "gateway/gateway.h"
+#include "network/policy.h"
 #include "vmnet/vmnet.h"
 
 #define CONFIGURATION_MAX_FORWARDS     4096
@@ -55,6 +56,7 @@ struct vmnet_network_configuration {
 		documents[CONFIGURATION_MAX_DOCUMENTS]; /* path, bytes: own memory */
 	size_t document_count;
 	size_t document_bytes;
+	struct policy_rules rules;
 	struct error error;
 };
 

@@ -45,6 +45,9 @@ static void connect_explain(const struct connect_request *request, int status, s
 			  "another address, or drops what comes there",
 			  port, text);
 		break;
+	case EACCES:
+		error_set(err, "the network's rules do not let the host connect to the guest");
+		break;
 	case ENOSPC:
 		error_set(err, "the network has as many connections as it can have");
 		break;

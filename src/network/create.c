@@ -128,7 +128,8 @@ static struct vmnet_network *create_network(const struct vmnet_network_configura
 	network->config.capture_fd = -1;
 	network->config.forwards = NULL;
 	network->config.forward_count = 0;
-	network->config.document_count = 0; /* the gateway has its own */
+	network->config.document_count = 0;		 /* the gateway has its own */
+	network->config.rules = (struct policy_rules){}; /* the filter has its own */
 	network->forward_sockets = create_forward_sockets(config);
 	list_init(&network->forwards);
 	(void)pthread_mutex_init(&network->forwards_lock, NULL); /* cannot fail on Linux */

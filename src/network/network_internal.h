@@ -5,7 +5,7 @@
  *     create.c     reserve, build, bind, start; or fail whole     stages.c    who pushes into whom
  *     lifetime.c   retain, release, drain                         ports.c     attach, detach
  *     forwards.c   add, remove, list                              inspect.c   statistics and so on
- *     connect.c    connections to guests
+ *     connect.c    connections to guests              policy.c    rules: compile, put in force, list
  */
 
 #include <pthread.h>
@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "bridge/bridge.h"
 #include "capture/capture.h"
+#include "filter/filter.h"
 #include "gateway/gateway.h"
 #include "host/host.h"
 #include "loop/loop.h"
@@ -69,6 +70,7 @@ struct vmnet_network {
 	struct drop_counters drops;
 	struct loop *loop;
 	struct host *host;
+	struct filter *filter; /* NULL = no rules */
 	struct bridge *bridge;
 	struct gateway *gateway;
 	struct nat *nat;
@@ -95,6 +97,15 @@ static inline const char *network_name(const struct vmnet_network *network)
 int network_stages_new(struct vmnet_network *network,
 		       const struct vmnet_network_configuration *asked, struct error *err) MUST_USE;
 void network_stages_free(struct vmnet_network *network);
+
+/* policy.c: the filter; the network's port capacity and gateway are known. */
+int network_new_filter(struct vmnet_network *network,
+		       const struct vmnet_network_configuration *asked, struct error *err) MUST_USE;
+/* What is open of the host, with what the rules say of @host. */
+enum nat_host_access network_host_access(const struct vmnet_network *network);
+/* For NAT and the gateway; the context is the network. */
+bool network_admits_flow(void *context, const struct nat_question *question);
+bool network_admits_service(void *context, uint8_t protocol, uint16_t port);
 
 /* lifetime.c: frees a network, complete or half built, whose thread does not run. */
 void network_free(struct vmnet_network *network);

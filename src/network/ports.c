@@ -43,6 +43,8 @@ static void network_remove_port(struct vmnet_network *network, uint32_t index)
 	nat_port_gone(network->nat, index);
 	gateway_port_gone(network->gateway, index);
 	bridge_port_remove(network->bridge, index);
+	if (network->filter)
+		filter_port_remove(network->filter, index);
 	port->attachment = attachment_free(port->attachment);
 }
 
@@ -121,6 +123,8 @@ static void network_attach_in_thread(void *context)
 	};
 	call->id = port->id;
 	nat_port_added(network->nat, index, call->backlog);
+	if (network->filter)
+		ingress = filter_port_add(network->filter, index, ingress);
 	attachment_start(call->attachment, index, ingress);
 }
 

@@ -59,6 +59,10 @@ static int stages_new_gateway(struct vmnet_network *network,
 	gateway->reservation_count = network->reservation_count;
 	gateway->documents = asked->documents;
 	gateway->document_count = asked->document_count;
+	if (network->filter) {
+		gateway->admits = network_admits_service;
+		gateway->admits_context = network;
+	}
 	int status = gateway_new(gateway, &context, &network->gateway);
 	free(gateway);
 	return status;
@@ -83,7 +87,7 @@ static int stages_new_nat(struct vmnet_network *network)
 		.subnet = network->subnet,
 		.mtu = config->mtu,
 		.outbound = config->nat,
-		.host_access = (enum nat_host_access)config->host_access,
+		.host_access = network_host_access(network),
 		.allow_metadata = config->allow_metadata,
 		.udp_endpoint_independent_filtering = config->udp_endpoint_independent_filtering,
 		.backlog = NAT_BACKLOG_KEPT, /* network_attach() says what a port has */
@@ -92,6 +96,8 @@ static int stages_new_nat(struct vmnet_network *network)
 		.port_capacity = network->port_capacity,
 		.belongs_to_other = stages_belongs_to_other,
 		.belongs_context = network,
+		.admits = network->filter ? network_admits_flow : NULL,
+		.admits_context = network,
 	};
 	const struct nat_context context = {
 		.loop = network->loop,
@@ -124,6 +130,12 @@ static bool stages_may_poll_busily(void)
 	       CPU_COUNT(&processors) > 1;
 }
 
+/* Guests that are kept apart by rules must not meet at the bridge. */
+static bool network_isolates(const struct vmnet_network *network)
+{
+	return network->filter && filter_policy_isolates(filter_policy_of(network->filter));
+}
+
 int network_stages_new(struct vmnet_network *network,
 		       const struct vmnet_network_configuration *asked, struct error *err)
 {
@@ -138,11 +150,14 @@ int network_stages_new(struct vmnet_network *network,
 		status = -ENOMEM;
 	if (status == 0)
 		status = host_real_new(network->loop, &network->log, &network->host, err);
+	if (status == 0 && asked->rules.given)
+		status = network_new_filter(network, asked, err);
 	if (status == 0) {
 		const struct bridge_config bridge = { .gateway_mac = network->gateway_mac,
 						      .gateway_addr = network->gateway_addr,
 						      .port_capacity = network->port_capacity,
-						      .mtu = network->config.mtu };
+						      .mtu = network->config.mtu,
+						      .isolated = network_isolates(network) };
 
 		status = bridge_new(&bridge, network->loop, &random_system, &network->drops,
 				    &network->bridge);
@@ -179,6 +194,7 @@ void network_stages_free(struct vmnet_network *network)
 	network->nat = nat_free(network->nat);
 	network->gateway = gateway_free(network->gateway);
 	network->bridge = bridge_free(network->bridge);
+	network->filter = filter_free(network->filter);
 	network->capture = capture_free(network->capture);
 	network->host = host_real_free(network->host);
 	network->loop = loop_free(network->loop);

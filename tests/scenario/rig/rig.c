@@ -122,6 +122,8 @@ static void rig_make_nat(struct rig *rig)
 		.half_open_capacity =
 			config->half_open_capacity > 0 ? config->half_open_capacity : RIG_HALF_OPEN,
 		.port_capacity = RIG_PORTS,
+		.admits = config->admits,
+		.admits_context = config->admits_context,
 	};
 	const struct nat_context context = {
 		.loop = rig->time.loop,

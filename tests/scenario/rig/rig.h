@@ -36,6 +36,9 @@ struct rig_config {
 	enum nat_host_access host_access;
 	bool endpoint_independent; /* UDP filtering */
 	bool whole;
+	/* The network's rules; NULL = none. */
+	bool (*admits)(void *context, const struct nat_question *question);
+	void *admits_context;
 };
 
 struct rig {

@@ -201,6 +201,28 @@ static void test_name_server_only(void **state)
 	assert_false(admits(fixture, FILTER_OUT, 0x0a000002, 17, 53));
 }
 
+/* Documents are offered as the name server is, where there are some. */
+static void test_documents(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct filter_config config = { .gateway = ip_addr_from_v4(0x0a000001),
+					      .port_capacity = 2,
+					      .has_documents = true,
+					      .address_of = address_of,
+					      .context = fixture };
+
+	filter_set_policy(fixture->filter, policy_of(NULL, "0.0.0.0/0"));
+	assert_false(admits(fixture, FILTER_OUT, 0x0a000001, 6, 80));
+	filter_free(fixture->filter);
+	assert_int_equal(filter_new(&config, policy_of(NULL, "0.0.0.0/0"), &fixture->drops,
+				    &fixture->filter),
+			 0);
+	assert_true(admits(fixture, FILTER_OUT, 0x0a000001, 6, 80));
+	assert_false(admits(fixture, FILTER_OUT, 0x0a000001, 17, 80));
+	filter_set_policy(fixture->filter, policy_of(NULL, "@host"));
+	assert_false(admits(fixture, FILTER_OUT, 0x0a000001, 6, 80));
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -208,7 +230,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_first_mac_is_the_ports),    TEST(test_the_address_comes_later),
 		TEST(test_flush_and_room_go_through), TEST(test_another_policy),
-		TEST(test_name_server_only),
+		TEST(test_name_server_only),	      TEST(test_documents),
 	};
 
 	return cmocka_run_group_tests_name("filter", tests, NULL, NULL);
