@@ -15,6 +15,8 @@
 enum {
 	KEY_EXPOSE = 512,
 	KEY_SUBNET,
+	KEY_ALLOW,
+	KEY_BLOCK,
 	KEY_HOST_ACCESS,
 	KEY_PCAP,
 	KEY_MTU,
@@ -33,6 +35,15 @@ static const struct argp_option options_table[] = {
 	  .key = KEY_SUBNET,
 	  .arg = "CIDR",
 	  .doc = "this subnet instead of an automatic one: inside RFC 1918, /8 to /30" },
+	{ .name = "net-vmnet-allow",
+	  .key = KEY_ALLOW,
+	  .arg = "RULES",
+	  .doc = "rules, RULE[,RULE...], of whom the guest may call and who may call it; RULE is "
+		 "[in|out] PREFIX[:PORT[-PORT]], or @host for the gateway" },
+	{ .name = "net-vmnet-block",
+	  .key = KEY_BLOCK,
+	  .arg = "RULES",
+	  .doc = "the same for whom it may not" },
 	{ .name = "net-host-access",
 	  .key = KEY_HOST_ACCESS,
 	  .arg = "lan|loopback",
@@ -104,6 +115,13 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 			argp_error(state, "%s", err.text);
 		options->has_subnet = true;
 		return 0;
+	case KEY_ALLOW:
+	case KEY_BLOCK:
+		options->is_vmnet = true;
+		if (!rule_list_add(key == KEY_ALLOW ? &options->allow : &options->block, argument,
+				   &err))
+			argp_error(state, "%s", err.text);
+		return 0;
 	case KEY_HOST_ACCESS:
 		parse_host_access(state, argument, options);
 		return 0;
@@ -134,4 +152,6 @@ const struct argp network_options_argp = { .options = options_table, .parser = p
 void network_options_done(struct network_options *options)
 {
 	forward_specs_done(&options->forwards);
+	rule_list_done(&options->allow);
+	rule_list_done(&options->block);
 }

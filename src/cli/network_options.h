@@ -6,6 +6,7 @@
 
 #include "base/addr.h"
 #include "cli/forward_spec.h"
+#include "cli/rule_lists.h"
 #include "vmnet/vmnet.h"
 
 struct network_options {
@@ -13,6 +14,8 @@ struct network_options {
 	bool has_subnet;
 	struct ip_prefix subnet;
 	vmnet_host_access_t host_access;
+	struct rule_list allow;
+	struct rule_list block;
 	const char *capture_path; /* NULL = none */
 	uint32_t mtu;		  /* 0 = the default */
 	enum vmnet_tcp_backlog tcp_backlog;

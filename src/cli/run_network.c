@@ -147,6 +147,20 @@ static int set_names(const struct plan *plan, struct error *err)
 	return r == 0 ? add_seed(plan, hostname, err) : r;
 }
 
+static int set_rules(const struct plan *plan, struct error *err)
+{
+	const struct rule_list *allow = &plan->request->options->allow;
+	const struct rule_list *block = &plan->request->options->block;
+
+	if (allow->count == 0 && block->count == 0)
+		return 0;
+	return check(plan,
+		     vmnet_network_configuration_set_policy(
+			     plan->config, (const char *const *)allow->texts, allow->count,
+			     (const char *const *)block->texts, block->count),
+		     err);
+}
+
 static int add_forwards(const struct plan *plan, struct error *err)
 {
 	const struct forward_specs *specs = &plan->request->options->forwards;
@@ -212,6 +226,8 @@ static int configure(struct plan *plan, struct error *err)
 			  vmnet_network_configuration_set_host_access(
 				  plan->config, request->options->host_access),
 			  err);
+	if (r == 0)
+		r = set_rules(plan, err);
 	if (r == 0)
 		r = add_forwards(plan, err);
 	if (r == 0)

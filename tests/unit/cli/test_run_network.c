@@ -146,6 +146,18 @@ vmnet_return_t vmnet_network_configuration_add_document(vmnet_network_configurat
 	return VMNET_SUCCESS;
 }
 
+vmnet_return_t vmnet_network_configuration_set_policy(vmnet_network_configuration_ref config,
+						      const char *const *allow, size_t allow_count,
+						      const char *const *block, size_t block_count)
+{
+	(void)config;
+	(void)allow;
+	(void)allow_count;
+	(void)block;
+	(void)block_count;
+	return VMNET_SUCCESS;
+}
+
 vmnet_return_t vmnet_network_configuration_set_host_access(vmnet_network_configuration_ref config,
 							   vmnet_host_access_t access)
 {
