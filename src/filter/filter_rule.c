@@ -5,6 +5,8 @@
 
 /* What comes from elsewhere is shown with its ends, and not in full length. */
 #define SHOWN_MOST 64
+/* Any spelling of the longest rule, with blanks to spare. */
+#define TEXT_MOST 200
 
 static bool rule_fail(struct text_view text, struct error *err, const char *expected)
 {
@@ -74,8 +76,7 @@ bool filter_rule_parse(struct text_view text, struct filter_rule *ret_rule, stru
 	struct text_view ports;
 
 	/* A text in memory that is not ours may have zeros inside. */
-	if (text.length == 0 || text.length > FILTER_RULE_TEXT_SIZE * 2 ||
-	    memchr(text.start, 0, text.length))
+	if (text.length == 0 || text.length > TEXT_MOST || memchr(text.start, 0, text.length))
 		return rule_fail(text, err, "expected [in|out] PREFIX or @host, and :PORT[-PORT]");
 	rule.direction = rule_cut_direction(&target);
 	if (target.length > 0 && target.start[0] == '@') {
