@@ -47,7 +47,7 @@ def test_rr(probes, address, options):
 def test_rr_counts_what_is_not_answered(probes):
     with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as silent:
         silent.bind(("127.0.0.1", 0))
-        found = ask(probes, "rr", "127.0.0.1", "--port", silent.getsockname()[1], "--udp", "--seconds", 0.05,
+        found = ask(probes, "rr", "127.0.0.1", "--port", silent.getsockname()[1], "--udp", "--seconds", 0.2,
                     "--warm-up", 0)
     assert found["exchanges"] == found["unanswered"] == 1
     assert found["p50_us"] > 50_000
