@@ -236,6 +236,7 @@ static int execute(const struct vm_home *home, const struct vm_directory *direct
 	exec.input = input;
 	vm_name = directory->name;
 	int r = agent_exec_run(directory->fd, &exec, &status, &err);
+	farewell[0] = 0; /* nothing goes on any more that we know of */
 	if (r < 0)
 		return explain(directory, r, &err);
 	r = write_outputs(&status, &err);

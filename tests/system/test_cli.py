@@ -186,7 +186,7 @@ def test_registry_command(cli, argv, instead):
     ["run", "x", "--mtu", "575"], ["run", "x", "--mtu", "65521"], ["run", "x", "--net-tcp-backlog", "none"],
     ["run", "x", "--net-busy-poll", "1001"], ["run", "x", "--net-busy-poll", "-1"],
     ["run", "x", "--net-vmnet-expose"], ["run", "x", "--net-vmnet-expose", "0:0"],
-    ["ip", "x", "--wait", "-1"], ["ip", "x", "--wait", "soon"], ["ip", "x", "--resolver", "agent"],
+    ["ip", "x", "--wait", "-1"], ["ip", "x", "--wait", "soon"], ["ip", "x", "--resolver", "mdns"],
     ["list", "x"], ["list", "--format", "yaml"], ["list", "--source", "oci"], ["get", "x", "-f", "xml"],
     ["get", "x", "y"], ["stop", "x", "-t", "x"], ["stop", "x", "y"],
     ["forward", "add", "x", ""], ["forward", "add", "x", "1"], ["forward", "remove", "x", "0:1"],
@@ -474,6 +474,7 @@ def test_not_running(cli, vm, argv):
 @pytest.mark.parametrize("argv, more", [
     ([], ""), (["--resolver", "dhcp"], ""),
     (["--resolver", "arp"], " (not all Linux distributions are compatible with the ARP resolver)"),
+    (["--resolver", "agent"], " (also make sure that the QEMU guest agent is running inside of a VM)"),
 ])
 def test_ip_of_a_vm_that_never_ran(cli, vm, argv, more):
     begin = time.monotonic()

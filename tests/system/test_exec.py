@@ -73,24 +73,33 @@ class FakeAgent(threading.Thread):
 
 
 @pytest.fixture
-def play(program, tmp_path):
-    """Runs `tartlet exec` against such an agent: its process, ended, and the agent."""
+def start(program, tmp_path):
+    """Starts `tartlet exec` against such an agent: its process, and the agent."""
     (tmp_path / "kernel").write_bytes(b"kernel")
     environment = {"TARTLET_HOME": str(tmp_path / "home"), "XDG_RUNTIME_DIR": str(tmp_path), "PATH": "/usr/bin",
                    "LC_ALL": "C.UTF-8"}
     subprocess.run([program, "create", "fake", "--kernel", tmp_path / "kernel", "--initrd", tmp_path / "kernel"],
                    env=environment, check=True)
-    made = []
+    with contextlib.ExitStack() as stack:
+        def run(answers, *argv, words=("cat",), stdout=subprocess.PIPE):
+            agent = FakeAgent(tmp_path / "home/vms/fake", answers)
+            stack.callback(agent.end)
+            process = stack.enter_context(subprocess.Popen(
+                [program, "exec", *argv, "fake", *words], env=environment, stdin=subprocess.PIPE, stdout=stdout,
+                stderr=subprocess.PIPE))
+            stack.callback(process.kill)
+            return process, agent
+        yield run
 
-    def run(answers, *argv, data=b"", words=("cat",), stdout=subprocess.PIPE):
-        agent = FakeAgent(tmp_path / "home/vms/fake", answers)
-        made.append(agent)
-        done = subprocess.run([program, "exec", *argv, "fake", *words], env=environment, input=data,
-                              stdout=stdout, stderr=subprocess.PIPE, timeout=60, check=False)
-        return done, agent
-    yield run
-    for agent in made:
-        agent.end()
+
+@pytest.fixture
+def play(start):
+    """The same until it ends: its exit code and what it said, and the agent."""
+    def run(answers, *argv, data=b"", **options):
+        process, agent = start(answers, *argv, **options)
+        output, errors = process.communicate(data, timeout=60)
+        return subprocess.CompletedProcess(argv, process.returncode, output, errors), agent
+    return run
 
 
 STARTED = {"return": {"pid": 7}}
@@ -153,6 +162,16 @@ def test_output_that_cannot_be_written(play):
     with open("/dev/full", "wb") as full:
         done, _ = play([STARTED, answer], stdout=full)
     assert (done.returncode, done.stderr) == (1, b"cannot write to standard output: No space left on device\n")
+
+
+def test_interrupted_while_it_writes(start):
+    """The command has ended: there is nothing to say."""
+    output = base64.b64encode(bytes(1 << 20)).decode()
+    process, _ = start([STARTED, ended(exitcode=0, **{"out-data": output})])
+    assert process.stdout.read(1) == b"\0"  # more than that is not taken from the pipe
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == -signal.SIGINT
+    assert process.stderr.read() == b""
 
 
 @pytest.mark.parametrize(("argv", "sentence"), [
