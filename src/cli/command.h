@@ -48,6 +48,7 @@ int command_rename(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_ssh(int argc, char **argv);
 int command_stop(int argc, char **argv);
+int command_suspend(int argc, char **argv);
 /* All that Tart has and we have not yet; argv[0] says which. */
 int command_unavailable(int argc, char **argv);
 

@@ -26,6 +26,8 @@
 #include "vm/qemu_query.h"
 #include "vm/qemu_version.h"
 #include "vm/run_state.h"
+#include "vm/saved_machine.h"
+#include "vm/saved_state.h"
 #include "vm/seed_documents.h"
 #include "vm/seed_settings.h"
 #include "vm/serial_port.h"
@@ -45,7 +47,10 @@ struct run {
 	struct seed_settings seed;
 	char system_serial[SEED_SERIAL_SIZE];
 	char label_text[VM_LABEL_SIZE];
-	const char *label; /* NULL = none */
+	const char *label;	    /* NULL = none */
+	struct saved_machine saved; /* what the guest goes on from, if there is a saved_fd */
+	int saved_fd;
+	struct qemu_version qemu;
 	enum accel accel;
 	struct net_attach_choice net;
 	const char *firmware; /* NULL: the VM has its kernel */
@@ -91,9 +96,13 @@ static int resolve_mac_collision(struct run *run, struct error *err)
 	if (mac_is_in_use(run, names, count)) {
 		puts("There is already a running VM with the same MAC address!");
 		puts("Resetting VM to assign a new MAC address...");
+		if (vm_directory_is_suspended(run->directory))
+			puts("Its saved state goes with the former one: it is given up.");
+		r = saved_state_remove(run->directory->fd, err);
 		run->config.mac = vm_config_random_mac();
-		r = vm_home_explain_write(
-			run->home, vm_config_save(run->directory->fd, &run->config, err), err);
+		if (r == 0)
+			r = vm_config_save(run->directory->fd, &run->config, err);
+		r = vm_home_explain_write(run->home, r, err);
 	}
 	vm_directory_free_names(names, count);
 	return r;
@@ -167,11 +176,17 @@ static int check_host(struct run *run, struct error *err)
 
 	const struct qemu_query_wait wait = { .time_ms = VERSION_WAIT_MS,
 					      .stop_fd = run_guest_stop_fd(run->guest) };
-	struct qemu_version version = { 0 };
+	enum accel accel = run->options->accel;
+	enum net_attach attach = run->options->net_attach;
 
-	int r = qemu_version_check(QEMU_PROGRAM, &wait, &version, err);
+	/* Where there is a choice, a guest goes on in what it was suspended in. */
+	if (run->saved_fd >= 0 && accel == ACCEL_AUTO)
+		accel = run->saved.accel;
+	if (run->saved_fd >= 0 && attach == NET_ATTACH_AUTO)
+		attach = run->saved.attach;
+	int r = qemu_version_check(QEMU_PROGRAM, &wait, &run->qemu, err);
 	if (r == 0)
-		r = accel_choose(run->options->accel, &host, &run->accel, err);
+		r = accel_choose(accel, &host, &run->accel, err);
 	if (r == 0 && err->text[0])
 		fprintf(stderr, "%s\n", err->text);
 	if (r == 0 && run->options->devices.nested)
@@ -179,7 +194,7 @@ static int check_host(struct run *run, struct error *err)
 	if (r == 0)
 		r = choose_display(run, &wait, err);
 	if (r == 0)
-		run->net = net_attach_choose(run->options->net_attach, &version, run->accel);
+		run->net = net_attach_choose(attach, &run->qemu, run->accel);
 	return r;
 }
 
@@ -258,6 +273,14 @@ static int load_seed(struct run *run, struct error *err)
 	return r == -ENOENT ? 0 : r;
 }
 
+/* The saved state of a suspended VM, if it is one; and what a killed run left of one goes. */
+static int open_saved(struct run *run, struct error *err)
+{
+	saved_state_sweep(run->directory->fd);
+	int r = saved_state_open(run->directory->fd, &run->saved_fd, &run->saved, err);
+	return r == -ENOENT ? 0 : r;
+}
+
 /* What the machine is made of beside the VM's own files. */
 static int find_parts(struct run *run, struct error *err)
 {
@@ -274,7 +297,9 @@ static int find_parts(struct run *run, struct error *err)
 /* -ECANCELED: a signal asked for the end before there was a guest. */
 static int start(struct run *run, struct error *err)
 {
-	int r = load_seed(run, err);
+	int r = open_saved(run, err);
+	if (r == 0)
+		r = load_seed(run, err);
 	if (r == 0)
 		r = find_parts(run, err);
 	if (r == 0)
@@ -301,6 +326,7 @@ static int start(struct run *run, struct error *err)
 		.directory = run->directory,
 		.config = &run->config,
 		.label = run->label,
+		.qemu = run->qemu,
 		.accel = run->accel,
 		.net = run->net,
 		.firmware = run->firmware,
@@ -312,6 +338,10 @@ static int start(struct run *run, struct error *err)
 		.nested = run->options->devices.nested,
 		.log_fd = run->log_fd,
 		.network = run->network.network,
+		.subnet = run->network.subnet,
+		.address = run->network.address,
+		.saved = run->saved_fd >= 0 ? &run->saved : NULL,
+		.saved_fd = run->saved_fd,
 		.tcp_backlog = run->options->network.tcp_backlog,
 		.started = guest_started,
 		.context = run,
@@ -329,6 +359,8 @@ static void finish(struct run *run)
 	run_network_done(&run->network);
 	run->guest = run_guest_free(run->guest);
 	run->log_fd = fd_close(run->log_fd);
+	run->saved_fd = fd_close(run->saved_fd);
+	saved_machine_done(&run->saved);
 	run_disks_done(&run->disks);
 	run->serial.fd = fd_close(run->serial.fd);
 	seed_settings_done(&run->seed);
@@ -344,6 +376,13 @@ static int run_taken(struct run *run)
 	int r = start(run, &err);
 	if (r == 0)
 		return run_guest_wait(run->guest);
+	if (r != -ECANCELED && vm_directory_is_suspended(run->directory)) {
+		fprintf(stderr,
+			"VM \"%s\" cannot be resumed: %s (its saved state is kept; `tartlet stop %s' "
+			"gives it up)\n",
+			run->directory->name, err.text, run->directory->name);
+		return COMMAND_FAILED;
+	}
 	if (r != -ECANCELED)
 		return command_fail(COMMAND_FAILED, &err);
 	puts("Stopping VM...");
@@ -357,6 +396,7 @@ static int run_vm(const struct vm_home *home, const struct vm_directory *directo
 		.home = home,
 		.options = options,
 		.directory = directory,
+		.saved_fd = -1,
 		.lock_fd = -1,
 		.log_fd = -1,
 		.serial.fd = -1,

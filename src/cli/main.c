@@ -22,6 +22,8 @@ static const struct command commands[] = {
 	{ "list", "list the VMs", command_list, COMMAND_NAMES_ANY },
 	{ "get", "print what a VM is: settings, state, network", command_get, COMMAND_NAMES_ANY },
 	{ "stop", "stop a running VM", command_stop, COMMAND_NAMES_RUNNING },
+	{ "suspend", "save a running VM and stop it; the next run goes on from there",
+	  command_suspend, COMMAND_NAMES_RUNNING },
 	{ "delete", "delete VMs", command_delete, COMMAND_NAMES_STOPPED },
 	{ "rename", "give a VM another name", command_rename, COMMAND_NAMES_ANY },
 	{ "prune", "remove VMs that were not used for long, or take too much room", command_prune,

@@ -19,6 +19,7 @@
 #include "base/random.h"
 #include "cli/command.h"
 #include "cli/run_disks.h"
+#include "cli/run_suspend.h"
 #include "cli/terminal_guard.h"
 #include "loop/child.h"
 #include "loop/loop.h"
@@ -55,12 +56,25 @@ struct run_guest {
 	char detached_error[sizeof(struct vmnet_error)]; /* under the mutex; "" = none */
 	struct terminal_guard terminal;			 /* of a console on it */
 	struct vnc_server vnc;
-	bool ready;  /* QMP was, once */
-	bool failed; /* it was said why */
+	struct run_suspend suspend;
+	bool ready;	    /* QMP was, once */
+	bool started;	    /* the guest runs, or has run */
+	bool suspend_asked; /* before it was started */
+	bool suspended;	    /* the state is saved */
+	bool stop_asked;    /* while it was being saved */
+	bool failed;	    /* it was said why */
 	bool stopping;
 	bool qemu_runs;
 	int wait_status;
 };
+
+static void end_qemu_in_order(struct run_guest *guest)
+{
+	guest->stopping = true;
+	(void)loop_child_kill(&guest->child, SIGTERM); /* may be gone */
+	timer_set(loop_timers(guest->loop), &guest->kill_timer,
+		  loop_now(guest->loop) + STOP_WAIT_NS);
+}
 
 static void guest_stop(struct run_guest *guest)
 {
@@ -68,21 +82,77 @@ static void guest_stop(struct run_guest *guest)
 		(void)loop_child_kill(&guest->child, SIGKILL); /* asked twice; may be gone */
 		return;
 	}
-	guest->stopping = true;
 	puts("Stopping VM...");
-	(void)loop_child_kill(&guest->child, SIGTERM); /* may be gone */
-	timer_set(loop_timers(guest->loop), &guest->kill_timer,
-		  loop_now(guest->loop) + STOP_WAIT_NS);
+	end_qemu_in_order(guest);
+}
+
+static void guest_is_started(struct run_guest *guest)
+{
+	guest->started = true;
+	guest->launch.started(guest->launch.context);
+}
+
+static void suspend_event(struct run_guest *guest, enum run_suspend_event event)
+{
+	switch (event) {
+	case RUN_SUSPEND_NOTHING:
+		break;
+	case RUN_SUSPEND_SAVED:
+		guest->suspended = true;
+		if (!guest->stopping)
+			end_qemu_in_order(guest);
+		break;
+	case RUN_SUSPEND_NOT_SAVED:
+		if (guest->stop_asked && !guest->stopping)
+			guest_stop(guest);
+		guest->stop_asked = false;
+		break;
+	case RUN_SUSPEND_RESUMED:
+		guest_is_started(guest);
+		break;
+	case RUN_SUSPEND_BROKEN:
+		guest->failed = true;
+		if (!guest->stopping)
+			end_qemu_in_order(guest);
+		break;
+	}
+}
+
+static void suspend_if_asked(struct run_guest *guest)
+{
+	if (!guest->started || !guest->suspend_asked || guest->stopping)
+		return;
+	guest->suspend_asked = false;
+	suspend_event(guest, run_suspend_save(&guest->suspend, &guest->qmp));
+}
+
+/* At the end of saving the VM stops anyway: what is nearly saved is not thrown away at once. */
+static void stop_received(struct run_guest *guest)
+{
+	if (guest->suspend.phase != RUN_SUSPEND_SAVING || guest->stop_asked || guest->stopping) {
+		guest_stop(guest);
+		return;
+	}
+	guest->stop_asked = true;
+	puts("The VM is being saved and then stops; a second signal stops it at once.");
 }
 
 static void signal_received(struct loop_signals *signals, int signal_number)
 {
 	struct run_guest *guest = container_of(signals, struct run_guest, signals);
 
-	if (signal_number == SIGUSR2)
+	switch (signal_number) {
+	case SIGUSR1:
+		guest->suspend_asked = true;
+		suspend_if_asked(guest);
+		break;
+	case SIGUSR2:
 		(void)!qmp_power_down(&guest->qmp); /* a guest not up yet has no power button */
-	else
-		guest_stop(guest);
+		break;
+	default:
+		stop_received(guest);
+		break;
+	}
 }
 
 static void kill_timer_expired(struct timer *timer, uint64_t now_ns)
@@ -113,12 +183,21 @@ static void give_up(struct run_guest *guest, const struct error *err)
 		guest_stop(guest);
 }
 
+/* The machine is there. */
+static void start_guest(struct run_guest *guest)
+{
+	if (guest->launch.saved)
+		run_suspend_resume(&guest->suspend, &guest->qmp);
+	else
+		guest_is_started(guest);
+}
+
 static void qemu_is_ready(struct run_guest *guest)
 {
 	struct error err = { .text = "" };
 
 	if (!guest->launch.display.vnc)
-		guest->launch.started(guest->launch.context);
+		start_guest(guest);
 	else if (vnc_server_begin(&guest->vnc, &guest->qmp, &random_system, &err) < 0)
 		give_up(guest, &err);
 }
@@ -129,11 +208,13 @@ static void qemu_answered(struct qmp *qmp, const char *id, const json_t *result,
 	struct error err = { .text = "" };
 	bool known = guest->vnc.url[0] != 0;
 
+	if (run_suspend_answered(&guest->suspend, id, result, error))
+		return;
 	if (vnc_server_answered(&guest->vnc, qmp, id, result, error, &err) < 0) {
 		give_up(guest, &err);
 	} else if (!known && guest->vnc.url[0]) {
 		printf("VNC server is running at %s\n", guest->vnc.url);
-		guest->launch.started(guest->launch.context);
+		start_guest(guest);
 	}
 }
 
@@ -144,6 +225,8 @@ static void read_qmp(struct run_guest *guest)
 		guest->ready = true;
 		qemu_is_ready(guest);
 	}
+	suspend_event(guest, run_suspend_advance(&guest->suspend, &guest->qmp));
+	suspend_if_asked(guest);
 }
 
 static void qmp_ready(struct loop_watch *watch, uint32_t events)
@@ -257,6 +340,7 @@ static int open_signals(struct run_guest *guest)
 	guest->stop_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (guest->stop_fd < 0)
 		return -errno;
+	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGUSR2);
 	return loop_signals_open(&guest->signals, guest->loop, &set, signal_received);
 }
@@ -286,6 +370,7 @@ int run_guest_new(struct run_guest **ret_guest, struct error *err)
 	guest->net_fd = -1;
 	guest->detached_fd = -1;
 	guest->stop_fd = -1;
+	run_suspend_init(&guest->suspend);
 	pthread_mutex_init(&guest->detached_mutex, NULL);
 	timer_init(&guest->kill_timer, kill_timer_expired);
 	loop_watch_init(&guest->qmp_watch, qmp_ready);
@@ -410,12 +495,13 @@ static int start_qemu(struct run_guest *guest, int net_fd, int qmp_fd, struct er
 		.net_path = NET_SOCKET_NAME,
 		.qmp_fd = qmp_fd,
 		.agent_path = VM_AGENT_SOCKET_NAME,
+		.incoming = launch->saved != NULL,
 	};
 	bool on_terminal = launch->serial.kind == SERIAL_STDIO;
 	int inherited[3];
 	size_t inherited_count = 0;
 	struct qemu_args args;
-	pid_t pid;
+	pid_t pid = -1;
 
 	if (on_terminal) {
 		int r = terminal_guard_begin(&guest->terminal, err);
@@ -441,7 +527,9 @@ static int start_qemu(struct run_guest *guest, int net_fd, int qmp_fd, struct er
 		.inherited_count = inherited_count,
 		.signal_mask = &guest->signals.previous_mask,
 	};
-	r = qemu_process_start(&spawn, &pid, err);
+	r = run_suspend_prepare(&guest->suspend, launch, args.argv, err);
+	if (r == 0)
+		r = qemu_process_start(&spawn, &pid, err);
 	qemu_args_done(&args);
 	if (r == 0)
 		r = watch_child(guest, pid, err);
@@ -496,6 +584,11 @@ static int outcome(struct run_guest *guest)
 {
 	bool well = WIFEXITED(guest->wait_status) && WEXITSTATUS(guest->wait_status) == 0;
 
+	if (guest->suspended) {
+		printf("VM \"%s\" is suspended: it goes on from here at the next `tartlet run'\n",
+		       guest->launch.directory->name);
+		return COMMAND_OK;
+	}
 	if (guest->failed || network_failed(guest))
 		return COMMAND_FAILED;
 	/* A signal that came together with the end of QEMU: at shutdown the system sends both. */
@@ -524,7 +617,13 @@ int run_guest_wait(struct run_guest *guest)
 		return COMMAND_FAILED;
 	}
 	read_qmp(guest); /* why it stopped may still be in the socket */
-	return outcome(guest);
+	int code = outcome(guest);
+	if (guest->launch.saved && !guest->started &&
+	    vm_directory_is_suspended(guest->launch.directory))
+		printf("VM \"%s\" is suspended as before; `tartlet stop %s' gives its saved state "
+		       "up\n",
+		       guest->launch.directory->name, guest->launch.directory->name);
+	return code;
 }
 
 static void end_qemu(struct run_guest *guest)
@@ -548,6 +647,7 @@ struct run_guest *run_guest_free(struct run_guest *guest)
 	if (!guest)
 		return NULL;
 	end_qemu(guest);
+	run_suspend_done(&guest->suspend);
 	if (guest->loop) {
 		timer_clear(loop_timers(guest->loop), &guest->kill_timer);
 		loop_watch_remove(guest->loop, &guest->qmp_watch);

@@ -3,17 +3,20 @@
 
 #include <stdbool.h>
 
+#include "base/addr.h"
 #include "base/compiler.h"
 #include "vm/accel.h"
 #include "vm/disk_options.h"
 #include "vm/display.h"
 #include "vm/net_attach.h"
+#include "vm/qemu_version.h"
 #include "vm/serial_port.h"
 #include "vmnet/vmnet.h"
 
 struct error;
 struct run_disks;
 struct run_guest;
+struct saved_machine;
 struct vm_config;
 struct vm_directory;
 
@@ -22,6 +25,7 @@ struct run_guest_launch {
 	const struct vm_directory *directory;
 	const struct vm_config *config;
 	const char *label; /* NULL = none */
+	struct qemu_version qemu;
 	enum accel accel;
 	struct net_attach_choice net;
 	const char *firmware; /* as in struct qemu_launch, also the next */
@@ -33,7 +37,12 @@ struct run_guest_launch {
 	bool nested;
 	int log_fd;
 	vmnet_network_ref network;
+	struct ip_prefix subnet; /* its own */
+	struct ip_addr address;	 /* the guest's */
 	enum vmnet_tcp_backlog tcp_backlog;
+	/* What the guest goes on from, and where that is to be read; NULL: it starts anew. */
+	const struct saved_machine *saved;
+	int saved_fd;
 	/* Once, from run_guest_wait(), when the guest is started. */
 	void (*started)(void *context);
 	void *context;
@@ -56,8 +65,8 @@ int run_guest_start(struct run_guest *guest, const struct run_guest_launch *laun
 		    struct error *err) MUST_USE;
 
 /*
- * Until the guest stops, or SIGINT, SIGTERM or SIGHUP ask for it (SIGUSR2 presses the power
- * button). Prints what happened. The exit code of the program.
+ * Until the guest stops, or SIGINT, SIGTERM or SIGHUP ask for it, or it is suspended as SIGUSR1
+ * asks for (SIGUSR2 presses the power button). Prints what happened. The exit code of the program.
  */
 int run_guest_wait(struct run_guest *guest) MUST_USE;
 

@@ -30,6 +30,7 @@ enum {
 	KEY_ACCEL,
 	KEY_ROOT_DISK,
 	KEY_DISK,
+	KEY_SUSPENDABLE,
 };
 
 static const struct argp_option options_table[] = {
@@ -67,6 +68,10 @@ static const struct argp_option options_table[] = {
 	  .doc = "one more disk for this run, a file (raw or qcow2) or a block device; OPTIONS, "
 		 "separated by commas: ro, sync=none|fsync|full, "
 		 "caching=automatic|cached|uncached",
+	  .group = 2 },
+	{ .name = "suspendable",
+	  .key = KEY_SUSPENDABLE,
+	  .doc = "for scripts written for Tart: every VM can be suspended",
 	  .group = 2 },
 	{ .name = "root-disk-opts",
 	  .key = KEY_ROOT_DISK,
@@ -124,6 +129,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &options->network;
 		state->child_inputs[1] = &options->devices;
+		return 0;
+	case KEY_SUSPENDABLE:
 		return 0;
 	case KEY_SERIAL:
 		options->serial = true;

@@ -312,6 +312,10 @@ int qemu_args_build(const struct qemu_launch *launch, struct qemu_args *ret_args
 	add_devices(&builder, launch);
 	add_display(&builder, &launch->display);
 	add_serial(&builder, &launch->serial);
+	if (launch->incoming) {
+		add(&builder, "-incoming");
+		add(&builder, "defer");
+	}
 	if (builder.failed) {
 		qemu_args_done(&builder.args);
 		return -ENOMEM;

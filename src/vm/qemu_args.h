@@ -41,6 +41,7 @@ struct qemu_launch {
 	int net_fd;	      /* stream: a connected socket */
 	const char *net_path; /* vhost-user: a listening socket, a path without a comma */
 	int qmp_fd;	      /* a connected stream socket */
+	bool incoming;	      /* waits for the state of a guest, which it is given by the monitor */
 	/* Where QEMU listens for who talks to the agent in the guest: a path without a comma. */
 	const char *agent_path;
 };

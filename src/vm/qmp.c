@@ -28,6 +28,31 @@ void qmp_done(struct qmp *qmp)
 	qmp->state = QMP_CLOSED;
 }
 
+/* fd: -1 = none. It goes with the first byte (unix(7)). */
+static int send_with_fd(struct qmp *qmp, char *text, int fd)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)),
+				  .cmsg_level = SOL_SOCKET,
+				  .cmsg_type = SCM_RIGHTS } };
+	size_t size = strlen(text);
+	struct iovec iov = { .iov_base = text, .iov_len = size };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (fd >= 0) {
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control.bytes);
+	}
+	ssize_t n = sendmsg(qmp->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n < 0)
+		return -errno;
+	/* A few bytes into an empty socket: less means QEMU does not read at all. */
+	return (size_t)n == size ? 0 : -EAGAIN;
+}
+
 static int send_text(struct qmp *qmp, const char *text)
 {
 	size_t size = strlen(text);
@@ -35,12 +60,24 @@ static int send_text(struct qmp *qmp, const char *text)
 
 	if (n < 0)
 		return -errno;
-	/* A few bytes into an empty socket: less means QEMU does not read at all. */
 	return (size_t)n == size ? 0 : -EAGAIN;
+}
+
+static void take_migration(struct qmp *qmp, const json_t *message)
+{
+	const json_t *data = json_object_get(message, "data");
+	const char *status = json_string_value(json_object_get(data, "status"));
+
+	if (status && strcmp(status, "completed") == 0)
+		qmp->migration = QMP_MIGRATION_COMPLETED;
+	else if (status && (strcmp(status, "failed") == 0 || strcmp(status, "cancelled") == 0))
+		qmp->migration = QMP_MIGRATION_FAILED;
 }
 
 static void take_event(struct qmp *qmp, const json_t *message, const char *event)
 {
+	if (strcmp(event, "MIGRATION") == 0)
+		take_migration(qmp, message);
 	if (strcmp(event, "SHUTDOWN") != 0)
 		return;
 	const json_t *data = json_object_get(message, "data");
@@ -129,6 +166,12 @@ void qmp_read(struct qmp *qmp)
 
 int qmp_execute(struct qmp *qmp, const char *id, const char *command, const json_t *arguments)
 {
+	return qmp_execute_with_fd(qmp, id, command, arguments, -1);
+}
+
+int qmp_execute_with_fd(struct qmp *qmp, const char *id, const char *command,
+			const json_t *arguments, int fd)
+{
 	if (qmp->state != QMP_READY)
 		return -ENOTCONN;
 	json_t *message =
@@ -137,7 +180,7 @@ int qmp_execute(struct qmp *qmp, const char *id, const char *command, const json
 	json_decref(message);
 	if (!text)
 		return -ENOMEM;
-	int r = send_text(qmp, text);
+	int r = send_with_fd(qmp, text, fd);
 	if (r == 0)
 		r = send_text(qmp, "\n");
 	free(text);

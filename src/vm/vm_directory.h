@@ -11,6 +11,8 @@
  *     agent.sock    of the run under way: whoever connects talks to the agent in the guest, one at a
  *                   time: agent.lock (agent_turn.h)
  *     suspend.state what the guest was when it was suspended; the next run goes on from there
+ *                   (saved_state.h); suspend.state.new and .used: of one that is being saved or resumed
+ *     suspend.refused    of the run under way: why it was not suspended
  *
  * A directory without a config.json is not a VM, and is not seen.
  */

@@ -221,6 +221,30 @@ static void test_vhost_user(void **state)
 }
 
 /* A label must not bring an option of its own. */
+static void test_incoming(void **state)
+{
+	struct vm_config config = small_config();
+	struct qemu_launch launch = {
+		.config = &config,
+		.accel = ACCEL_TCG,
+		.net.attach = NET_ATTACH_STREAM,
+		.display.window = DISPLAY_WINDOW_OFF,
+		.agent_path = "agent.sock",
+	};
+	struct qemu_args args;
+
+	(void)state;
+	for (unsigned incoming = 0; incoming < 2; incoming++) {
+		launch.incoming = incoming != 0;
+		assert_int_equal(qemu_args_build(&launch, &args), 0);
+		if (incoming)
+			assert_string_equal(argument_after(&args, "-incoming", 0), "defer");
+		for (size_t i = 0; i < args.count; i++)
+			assert_true(incoming || strcmp(args.argv[i], "-incoming") != 0);
+		qemu_args_done(&args);
+	}
+}
+
 static void test_label_with_commas(void **state)
 {
 	struct vm_config config = small_config();
@@ -487,6 +511,7 @@ int main(void)
 		cmocka_unit_test(test_tcg),
 		cmocka_unit_test(test_kvm_with_disks_and_console),
 		cmocka_unit_test(test_vhost_user),
+		cmocka_unit_test(test_incoming),
 		cmocka_unit_test(test_label_with_commas),
 		cmocka_unit_test(test_firmware_and_disks),
 		cmocka_unit_test(test_system_serial),
