@@ -215,6 +215,7 @@ static void make_gateway(struct world *world)
 		.host = &world->host.host,
 		.to_bridge = bridge_gateway_side(world->bridge),
 	};
+	static const struct gateway_document document = { "/d", (const uint8_t *)"text", 4 };
 	static struct gateway_config config; /* large */
 
 	config = (struct gateway_config){
@@ -229,6 +230,8 @@ static void make_gateway(struct world *world)
 		.domain = "internal",
 		.reservations = { { world_guest_mac(0), world_guest_addr(0) } },
 		.reservation_count = 1,
+		.documents = &document,
+		.document_count = 1,
 	};
 	FUZZ_CHECK(gateway_new(&config, &context, &world->gateway) == 0);
 }

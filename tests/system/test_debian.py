@@ -5,6 +5,7 @@ A boot takes a minute under TCG, so there are few: the tests stand in the order 
 for the state that it needs (`up`, `down`), so that one can run alone, too.
 """
 
+import json
 import re
 import tempfile
 
@@ -38,9 +39,11 @@ def home(homes):
 @pytest.fixture(scope="module")
 def plover(home, directory, key):
     """Created, and not started."""
-    home.command("create", "plover", "--from-disk", debian.make_disk(ROOT), "--disk-size", 3, "--memory", 512)
-    seed = debian.seed_disk(directory, "plover", key)
-    return debian.Debian(home, "plover", directory, key, ["--disk", f"{seed}:ro"])
+    user_data = directory / "user-data"
+    user_data.write_text("#cloud-config\nwrite_files:\n- {path: /etc/told, content: by user data}\n")
+    home.command("create", "plover", "--from-disk", debian.make_disk(ROOT), "--disk-size", 3, "--memory", 512,
+                 "--ssh-key", key.with_suffix(".pub"), "--cloud-init-user-data", user_data)
+    return debian.Debian(home, "plover", directory, key)
 
 
 class FileServer(servers.Server):
@@ -88,6 +91,15 @@ def test_first_login_by_the_reported_port(plover):
     plover.up()
     assert plover.run("hostname; id -un; sudo -n id -un").split() == ["plover", "debian", "root"]
     assert plover.run("test -d /sys/firmware/efi && cat /etc/debian_version").startswith("12.")
+
+
+def test_seed_by_the_gateway(home, plover):
+    """Nothing else was there to tell who may log in, and as what machine it is."""
+    plover.up()
+    instance = json.loads((home.home / "vms/plover/seed.json").read_text())["instanceId"]
+    assert plover.run("cloud-init query instance_id; cat /etc/told").split("\n") == [instance, "by user data"]
+    assert "/seed/" in plover.run("cloud-init query subplatform")
+    assert home.json("get", "plover")["Seed"] is True
 
 
 def test_cloud_init_and_systemd_are_content(plover):
