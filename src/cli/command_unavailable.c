@@ -16,10 +16,11 @@ struct unavailable {
 
 static const struct unavailable commands[] = {
 	{ "pull", "NAME",
-	  "download a disk image and make a VM of it with tartlet create --from-disk" },
+	  "download a disk image and make a VM of it with tartlet create --from-disk, or an "
+	  "exported VM and use tartlet import" },
 	{ "push", "NAME REMOTE_NAME...",
-	  "copy a disk image, and make a VM of it there with tartlet "
-	  "create --from-disk" },
+	  "use tartlet export, copy the file, and make a VM of it there with tartlet "
+	  "import" },
 	{ "login", "HOST", "there is no registry that needs it" },
 	{ "logout", "HOST", "there is no registry that needs it" },
 	{ "fqn", "NAME", "names of VMs are local, and are complete as they are" },

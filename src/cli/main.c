@@ -26,6 +26,8 @@ static const struct command commands[] = {
 	  command_suspend, COMMAND_NAMES_RUNNING },
 	{ "delete", "delete VMs", command_delete, COMMAND_NAMES_STOPPED },
 	{ "rename", "give a VM another name", command_rename, COMMAND_NAMES_ANY },
+	{ "export", "write a VM into one file", command_export, COMMAND_NAMES_STOPPED },
+	{ "import", "make a VM of such a file", command_import, COMMAND_NAMES_NEW },
 	{ "prune", "remove VMs that were not used for long, or take too much room", command_prune,
 	  COMMAND_NAMES_ANY },
 	{ "nc", "connect standard input and output to a port of a running VM", command_nc,

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
-#include "control/late_library.h"
+#include "base/late_library.h"
 
 /* Debian's package libcurl3-gnutls, and what others call it. */
 static const char *const curl_names[] = { "libcurl-gnutls.so.4", "libcurl.so.4", NULL };

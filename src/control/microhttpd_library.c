@@ -4,7 +4,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
-#include "control/late_library.h"
+#include "base/late_library.h"
 
 static const char *const names[] = { "libmicrohttpd.so.12", NULL };
 

@@ -190,12 +190,13 @@ static int open_at(int directory_fd, const char *path, int *ret_fd, struct disk_
 	return 0;
 }
 
-int disk_image_open(const char *path, int *ret_fd, struct disk_image *ret_image, struct error *err)
+static int open_alone(int directory_fd, const char *path, int *ret_fd, struct disk_image *ret_image,
+		      struct error *err)
 {
 	struct disk_image image = { 0 };
 	int fd = -1;
 
-	int r = open_at(AT_FDCWD, path, &fd, &image, err);
+	int r = open_at(directory_fd, path, &fd, &image, err);
 	if (r < 0)
 		return r;
 	if (image.dependence) {
@@ -210,6 +211,22 @@ int disk_image_open(const char *path, int *ret_fd, struct disk_image *ret_image,
 	*ret_fd = fd;
 	*ret_image = image;
 	return 0;
+}
+
+int disk_image_open(const char *path, int *ret_fd, struct disk_image *ret_image, struct error *err)
+{
+	return open_alone(AT_FDCWD, path, ret_fd, ret_image, err);
+}
+
+int disk_image_check(int directory_fd, const char *name, struct disk_image *ret_image,
+		     struct error *err)
+{
+	int fd = -1;
+	int r = open_alone(directory_fd, name, &fd, ret_image, err);
+
+	if (r == 0)
+		fd_close(fd);
+	return r;
 }
 
 int disk_image_look(int directory_fd, const char *name, struct disk_image *ret_image)

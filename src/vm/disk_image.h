@@ -45,5 +45,8 @@ int disk_image_judge(const void *head, size_t head_size, uint64_t image_size,
  * path. */
 int disk_image_open(const char *path, int *ret_fd, struct disk_image *ret_image,
 		    struct error *err) MUST_USE;
+/* The same of a file in a directory, without a descriptor of it. */
+int disk_image_check(int directory_fd, const char *name, struct disk_image *ret_image,
+		     struct error *err) MUST_USE;
 /* What a VM's own disk is. 0 or negative errno. */
 int disk_image_look(int directory_fd, const char *name, struct disk_image *ret_image) MUST_USE;

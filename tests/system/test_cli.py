@@ -23,7 +23,8 @@ import pytest
 from lab.tartlet import FACT, FORWARD, children, wait_gone
 
 FAKE_QEMU = pathlib.Path(__file__).resolve().parent / "lab" / "fake_qemu.py"
-COMMANDS = ["create", "clone", "run", "exec", "ip", "list", "get", "stop", "delete", "prune", "forward", "netns", "nc", "ssh", "rename"]
+COMMANDS = ["create", "clone", "run", "exec", "ip", "list", "get", "stop", "delete", "prune", "forward", "netns",
+            "nc", "ssh", "rename", "export", "import"]
 VERSION = re.compile(r"^tartlet \d+\.\d+\.\d+\n$")
 
 
@@ -86,11 +87,11 @@ class Cli:
             "XDG_RUNTIME_DIR": str(path / "runtime"), "PATH": f"{path}/bin:{os.environ['PATH']}",
         }
 
-    def run(self, *argv, expect=0, **environment):
+    def run(self, *argv, expect=0, cwd=None, **environment):
         """stdout, stderr of a command that ends by itself."""
         done = subprocess.run([self.program, *map(str, argv)], env=self.environment | environment,
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=40,
-                              check=False)
+                              cwd=cwd, check=False)
         assert done.returncode == expect, f"{argv}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout, without_ping(done.stderr)
 
@@ -147,7 +148,7 @@ def test_help_of_a_command(cli, command):
 
 @pytest.mark.parametrize(("argv", "instead"), [
     (["pull", "--insecure", "ghcr.example/debian:latest"], "--from-disk"),
-    (["push", "one", "ghcr.example/debian:latest", "--chunk-size", "4"], "--from-disk"),
+    (["push", "one", "ghcr.example/debian:latest", "--chunk-size", "4"], "tartlet export"),
     (["login"], "no registry"), (["logout", "ghcr.example"], "no registry"), (["fqn", "one"], "local"),
 ])
 def test_registry_command(cli, argv, instead):

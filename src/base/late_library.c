@@ -1,4 +1,4 @@
-#include "control/late_library.h"
+#include "base/late_library.h"
 
 #include <dlfcn.h>
 #include <string.h>
