@@ -140,28 +140,34 @@ static json_t *to_json(const struct vm_directory *directory, const struct vm_con
 
 static void print_text(const json_t *root)
 {
-	static const char *const keys[] = { "OS",  "CPU",    "Memory",	"Disk",	    "Size", "State",
-					    "MAC", "Subnet", "Address", "Hostname", "Seed" };
-	static const char *const units[] = { "", "", " MB", " GB", " GB", "", "", "", "", "", "" };
+	static const struct {
+		const char *key;
+		const char *unit;
+	} lines[] = {
+		{ "OS", "" },	      { "CPU", "" },	 { "Memory", " MB" }, { "Disk", " GB" },
+		{ "DiskFormat", "" }, { "Size", " GB" }, { "State", "" },     { "MAC", "" },
+		{ "Subnet", "" },     { "Address", "" }, { "Hostname", "" },  { "Seed", "" },
+	};
 	const json_t *forward;
 	size_t i;
 
-	for (i = 0; i < ARRAY_COUNT(keys); i++) {
-		const json_t *value = json_object_get(root, keys[i]);
+	for (i = 0; i < ARRAY_COUNT(lines); i++) {
+		const char *key = lines[i].key;
+		const json_t *value = json_object_get(root, key);
 		if (json_is_string(value))
-			printf("%-8s %s%s\n", keys[i], json_string_value(value), units[i]);
+			printf("%-10s %s%s\n", key, json_string_value(value), lines[i].unit);
 		else if (json_is_boolean(value))
-			printf("%-8s %s\n", keys[i], json_is_true(value) ? "yes" : "no");
+			printf("%-10s %s\n", key, json_is_true(value) ? "yes" : "no");
 		else if (json_is_integer(value))
-			printf("%-8s %lld%s\n", keys[i], (long long)json_integer_value(value),
-			       units[i]);
+			printf("%-10s %lld%s\n", key, (long long)json_integer_value(value),
+			       lines[i].unit);
 		else
-			printf("%-8s -\n", keys[i]);
+			printf("%-10s -\n", key);
 	}
 	json_array_foreach(json_object_get(root, "Forwards"), i, forward)
 	{
 		char text[FORWARD_TEXT_SIZE];
-		printf("%-8s %s\n", "Forward", forward_text_from_json(forward, text));
+		printf("%-10s %s\n", "Forward", forward_text_from_json(forward, text));
 	}
 }
 

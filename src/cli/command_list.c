@@ -17,6 +17,7 @@
 struct list_options {
 	bool json;
 	bool quiet;
+	bool local; /* else those of a registry, which there are none of */
 };
 
 struct listed_vm {
@@ -42,8 +43,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		options->quiet = true;
 		return 0;
 	case KEY_SOURCE:
-		if (strcmp(argument, "local") != 0)
-			argp_error(state, "invalid value \"%s\" for --source: expected local",
+		options->local = strcmp(argument, "local") == 0;
+		if (!options->local && strcmp(argument, "oci") != 0)
+			argp_error(state,
+				   "invalid value \"%s\" for --source: expected local or oci",
 				   argument);
 		return 0;
 	case ARGP_KEY_ARG:
@@ -160,8 +163,8 @@ int command_list(int argc, char **argv)
 		{ .name = "quiet", .key = 'q', .doc = "names only" },
 		{ .name = "source",
 		  .key = KEY_SOURCE,
-		  .arg = "local",
-		  .doc = "for scripts written for Tart: there is only local" },
+		  .arg = "SOURCE",
+		  .doc = "local or oci, for scripts written for Tart: all that there is is local" },
 		{ 0 },
 	};
 	static const struct argp argp = {
@@ -173,7 +176,7 @@ int command_list(int argc, char **argv)
 		       "  tartlet list --quiet\n"
 		       "  tartlet list --format json | jq -r '.[] | select(.Running).Name'",
 	};
-	struct list_options options = { 0 };
+	struct list_options options = { .local = true };
 	struct vm_home home;
 	struct error err;
 	char **names;
@@ -187,7 +190,7 @@ int command_list(int argc, char **argv)
 	if (vm_directory_names(&home, &names, &count, &err) < 0) {
 		code = command_fail(COMMAND_FAILED, &err);
 	} else {
-		print_vms(&home, &options, names, count);
+		print_vms(&home, &options, names, options.local ? count : 0);
 		vm_directory_free_names(names, count);
 	}
 	vm_home_close(&home);
