@@ -97,33 +97,42 @@ int new_file_begin(struct new_file *file, const char *path, bool replace, struct
 	return 0;
 }
 
-static int give_hidden_name(struct new_file *file)
+static int give_first_name(const struct new_file *file, const char *name)
 {
 	char self[64];
 
-	if (file->hidden)
-		return 0;
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", file->fd);
-	if (linkat(AT_FDCWD, self, file->directory_fd, file->temporary, AT_SYMLINK_FOLLOW) < 0)
+	return linkat(AT_FDCWD, self, file->directory_fd, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+}
+
+/* A name that is taken can only be given to a file that has one. */
+static int give_name(struct new_file *file, bool replace)
+{
+	if (!file->hidden && !replace)
+		return give_first_name(file, file->name);
+	if (!file->hidden) {
+		int r = give_first_name(file, file->temporary);
+		if (r < 0)
+			return r;
+		file->hidden = true;
+	}
+	if (renameat2(file->directory_fd, file->temporary, file->directory_fd, file->name,
+		      replace ? 0 : RENAME_NOREPLACE) < 0)
 		return -errno;
-	file->hidden = true;
+	file->hidden = false;
 	return 0;
 }
 
 int new_file_publish(struct new_file *file, bool replace, struct error *err)
 {
-	int r = fsync(file->fd) < 0 ? -errno : give_hidden_name(file);
+	int r = fsync(file->fd) < 0 ? -errno : give_name(file, replace);
 
-	if (r == 0 && renameat2(file->directory_fd, file->temporary, file->directory_fd, file->name,
-				replace ? 0 : RENAME_NOREPLACE) < 0)
-		r = -errno;
 	if (r == -EEXIST)
 		error_set(err, "%s exists since: --force replaces it", file->name);
 	else if (r < 0)
 		error_set(err, "cannot make %s: %s", file->name, strerror(-r));
 	if (r < 0)
 		return r;
-	file->hidden = false;
 	(void)fsync(file->directory_fd); /* not every file system can */
 	return 0;
 }

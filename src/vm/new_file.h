@@ -1,7 +1,8 @@
 #pragma once
 /*
  * A file of the user's, anywhere, that appears whole or not at all. Where the file system can, it has no
- * name until then, so that not even SIGKILL leaves a part of it.
+ * name until then, so that not even SIGKILL leaves a part of it; in the instant in which it replaces another,
+ * SIGKILL may leave the whole of it under a hidden name.
  */
 
 #include <limits.h>

@@ -410,3 +410,94 @@ def test_broken_off_while_qemu_img_works(cli):  # noqa: F811
                           capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
     assert nothing_in_between(cli) and not (cli.path / "one.tvm").exists()
+
+
+# --- killed anywhere ----------------------------------------------------------------------------------------
+
+CHANGES = ["mkdirat", "ftruncate", "pwrite64", "write", "fsync", "linkat", "renameat", "renameat2", "unlinkat"]
+
+
+def killed_everywhere(cli, argv, judge):  # noqa: F811
+    """The command, killed at each call in turn that changes the disk; `judge` looks at what it left. How many
+    kills that were."""
+    kills = 0
+    for call in CHANGES:
+        for number in range(1, 100):
+            code = broken_off(cli, call, number, "KILL", *argv)
+            names(cli)  # any command sweeps
+            judge()
+            assert nothing_in_between(cli), (call, number)
+            if code == 0:
+                break
+            kills += 1
+        else:
+            pytest.fail(f"{call} without an end")
+    return kills
+
+
+def test_import_killed_anywhere(cli):  # noqa: F811
+    """A VM is there whole or not at all; one that is replaced is the old one or the new one."""
+    members = [("kernel", b"k" * 5000), ("initrd", b"i" * 5000), ("disk.img", b"d" * 8192)]
+    path = archive(cli.path / "archive", [config(), *members])
+    cli.run("import", path, "model")
+    new = files(cli.home / "vms/model")
+    cli.run("delete", "model")
+    seen = set()
+
+    def absent_or_new():
+        seen.add(tuple(names(cli)))
+        if names(cli) == ["one"]:
+            assert files(cli.home / "vms/one") == new
+            cli.run("delete", "one")
+
+    assert killed_everywhere(cli, ["import", path, "one"], absent_or_new) > 10
+    assert seen == {(), ("one",)}
+
+    old = files(cli.create("one", "--cpu", 7))
+    cli.run("export", "one", cli.path / "old")
+    seen.clear()
+
+    def old_or_new():
+        assert names(cli) == ["one"]
+        found = files(cli.home / "vms/one")
+        assert found in (old, new)
+        seen.add(found == new)
+        if found == new:
+            cli.run("import", "--force", cli.path / "old", "one")
+
+    assert killed_everywhere(cli, ["import", "--force", path, "one"], old_or_new) > 10
+    assert seen == {False, True}
+
+
+def test_export_killed_anywhere(cli):  # noqa: F811
+    """The file is not there or whole, the old one or the new one; and the VM is as it was."""
+    before = files(cli.create("one"))
+    path = cli.path / "one.tvm"
+    seen = set()
+
+    def is_whole(file):
+        return tarfile_names(file) == ["config.json", "kernel", "initrd"]
+
+    def absent_or_whole():
+        assert files(cli.home / "vms/one") == before
+        seen.add(path.exists())
+        if path.exists():
+            assert is_whole(path)
+            path.unlink()
+
+    assert killed_everywhere(cli, ["export", "one", path], absent_or_whole) > 3
+    assert seen == {False, True}
+    seen.clear()
+    path.write_text("old")
+
+    def old_or_whole():
+        seen.add(path.read_bytes() == b"old")
+        assert path.read_bytes() == b"old" or is_whole(path)
+        path.write_text("old")
+        # in the instant of the change, it has another name
+        for hidden in cli.path.glob(".tartlet-*.part"):
+            assert is_whole(hidden)
+            hidden.unlink()
+
+    assert killed_everywhere(cli, ["export", "--force", "one", path], old_or_whole) > 3
+    assert seen == {False, True}
