@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/held_signals.h"
 #include "cli/command.h"
+#include "cli/memory_limit.h"
 #include "cli/named_vm.h"
 #include "cli/printable.h"
 #include "cli/progress.h"
@@ -17,6 +18,9 @@
 #include "vm/vm_import.h"
 
 #define ROOM_KEPT (UINT64_C(64) << 20) /* bytes that are left to others on the file system */
+
+/* For libarchive, to which a small archive may tell of many holes. This is enough for ten million. */
+#define MEMORY_MORE (UINT64_C(512) << 20)
 
 struct import_options {
 	const char *path;
@@ -143,6 +147,7 @@ static int import_vm(const struct vm_home *home, const struct import_options *op
 			       : named_vm_check_new(home, options->name, options->force, err);
 	if (r < 0)
 		return r;
+	memory_limit_set(MEMORY_MORE);
 	held_signals_begin(&held);
 	r = vm_draft_begin(home, &draft, err);
 	if (r == 0) {

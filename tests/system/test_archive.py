@@ -348,6 +348,38 @@ def config_only(plain):
     return plain[:512 + (size + 511) // 512 * 512]
 
 
+def many_holes(path, count):
+    """A small archive of a file whose list of holes is long: GNU's sparse files, version 1.0."""
+    class Holes(io.RawIOBase):
+        def __init__(self):
+            super().__init__()
+            self.head = b"%d\n" % count
+
+        def read(self, size):
+            piece, self.head = self.head[:size], self.head[size:]
+            return piece + (b"0\n" * (size // 2 + 1))[:size - len(piece)]
+
+    with gzip.open(path, "wb", compresslevel=1) as packed, \
+            tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+        name, text = config()
+        entry = tarfile.TarInfo(name)
+        entry.size = len(text)
+        tar.addfile(entry, io.BytesIO(text))
+        entry = tarfile.TarInfo("GNUSparseFile.0/kernel")
+        entry.size = 4 * count + 16
+        entry.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "kernel",
+                             "GNU.sparse.realsize": "8192"}
+        tar.addfile(entry, Holes())
+    return path
+
+
+def test_memory(cli):  # noqa: F811
+    """It is bounded, though libarchive keeps the list of holes in memory: 40 bytes and more for each 4."""
+    path = many_holes(cli.path / "archive", 14_000_000)
+    assert path.stat().st_size < MIB
+    refuse(cli, path, "cannot read the archive: Out of memory")
+
+
 # In a mount namespace of its own: a home of 80 MB, of which 64 are left to others.
 SMALL_HOME = """
 mount -t tmpfs -o size=80M tmpfs "$TARTLET_HOME"
