@@ -14,6 +14,7 @@
 #include "cli/printable.h"
 #include "cli/progress.h"
 #include "vm/mac_owner.h"
+#include "vm/seed_settings.h"
 #include "vm/vm_config.h"
 #include "vm/vm_import.h"
 
@@ -69,9 +70,10 @@ static int open_archive(const char *path, struct error *err)
 	return r < 0 ? r : -EINVAL;
 }
 
-/* Under the home's lock. Two VMs with one MAC address could not run at once. */
-static int settle_mac(const struct vm_home *home, const char *name, struct vm_config *config,
-		      struct error *err)
+/* Under the home's lock. Two VMs with one MAC address could not run at once; and a second one of the archive is
+ * another machine to cloud-init, too. */
+static int settle_identity(const struct vm_home *home, const struct vm_draft *draft,
+			   const char *name, struct vm_config *config, struct error *err)
 {
 	char owner[VM_NAME_MOST + 1];
 
@@ -81,7 +83,7 @@ static int settle_mac(const struct vm_home *home, const char *name, struct vm_co
 	config->mac = vm_config_random_mac();
 	fprintf(stderr, "VM \"%s\" has the archive's MAC address: \"%s\" gets a new one\n", owner,
 		name);
-	return 0;
+	return seed_settings_renew(draft->fd, err);
 }
 
 static int publish(const struct vm_home *home, const struct vm_draft *draft,
@@ -97,7 +99,7 @@ static int publish(const struct vm_home *home, const struct vm_draft *draft,
 	r = vm_home_lock(home, err);
 	if (r < 0)
 		return r;
-	r = settle_mac(home, options->name, config, err);
+	r = settle_identity(home, draft, options->name, config, err);
 	if (r == 0)
 		r = vm_config_save(draft->fd, config, err);
 	/* It takes the same lock, which we have, and gives it back. */

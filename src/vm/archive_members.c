@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "vm/seed_settings.h"
 
 /* Far above what there is, and far below what would wrap around. */
 #define FIRMWARE_MOST (UINT64_C(64) << 20)
@@ -23,6 +24,7 @@ size_t archive_members_of(const struct vm_config *config,
 			  struct archive_member members[ARCHIVE_MEMBERS_MOST])
 {
 	static char nvram[] = VM_NVRAM_NAME;
+	static char seed[] = SEED_FILE_NAME;
 	struct archive_member *next = members;
 	char name[ARCHIVE_MEMBER_NAME_SIZE];
 
@@ -32,6 +34,8 @@ size_t archive_members_of(const struct vm_config *config,
 		add(&next, "kernel", config->kernel, NULL, BOOT_MOST);
 		add(&next, "initrd", config->initrd, NULL, BOOT_MOST);
 	}
+	add(&next, seed, seed, NULL, SEED_FILE_MOST);
+	next[-1].optional = true;
 	for (size_t i = 0; i < config->disk_count; i++) {
 		if (i == 0)
 			snprintf(name, sizeof(name), "disk.img");

@@ -1,10 +1,11 @@
 #pragma once
 /*
  * What stands in an archive of a VM: config.json first, then the files that it names, under names of the
- * archive's own, whatever they were called in the VM's directory. Nothing else: what belongs to one run, one host
+ * archive's own, whatever they were called in the VM's directory, and the seed, if there is one. Nothing else: what belongs to one run, one host
  * or one user stays there.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,7 +16,7 @@ struct error;
 
 #define ARCHIVE_CONFIG_NAME	 "config.json"
 #define ARCHIVE_CONFIG_MOST	 ((size_t)64 * 1024)
-#define ARCHIVE_MEMBERS_MOST	 (2 + VM_CONFIG_DISK_MOST)
+#define ARCHIVE_MEMBERS_MOST	 (3 + VM_CONFIG_DISK_MOST)
 #define ARCHIVE_MEMBER_NAME_SIZE 16
 
 struct archive_member {
@@ -23,6 +24,7 @@ struct archive_member {
 	char *file;			     /* in the VM's directory; the config's */
 	const struct vm_config_disk *disk;   /* the config's; NULL: no disk */
 	uint64_t size_most;		     /* bytes */
+	bool optional;			     /* a VM may be without it */
 };
 
 /* The members besides config.json, which borrow from the config. Returns how many. */

@@ -19,8 +19,6 @@
 #define VERSION		 1
 #define HOSTNAME_MOST	 63
 #define INSTANCE_ID_MOST 64
-/* In JSON a byte takes six at most. */
-#define FILE_MOST (6 * (SEED_USER_DATA_MOST + SEED_KEYS_SIZE_MOST) + 4096)
 
 void seed_settings_done(struct seed_settings *settings)
 {
@@ -287,7 +285,7 @@ int seed_settings_load(int directory_fd, struct seed_settings *ret_settings, str
 {
 	autofree char *text = NULL;
 	size_t size;
-	int r = files_read(directory_fd, SEED_FILE_NAME, FILE_MOST, &text, &size);
+	int r = files_read(directory_fd, SEED_FILE_NAME, SEED_FILE_MOST, &text, &size);
 
 	if (r == -ENOENT)
 		return r;

@@ -16,6 +16,8 @@ struct error;
 #define SEED_USER_DATA_MOST ((size_t)512 * 1024) /* bytes */
 #define SEED_KEYS_MOST	    64
 #define SEED_KEYS_SIZE_MOST ((size_t)128 * 1024) /* bytes, all of them */
+/* Of the file, in bytes: JSON may write a byte as six. */
+#define SEED_FILE_MOST (6 * (SEED_USER_DATA_MOST + SEED_KEYS_SIZE_MOST) + 4096)
 
 struct seed_settings {
 	char *instance_id; /* NULL: one is made when it is saved */

@@ -248,8 +248,10 @@ static int write_all(struct export *export, const struct vm_config *config, stru
 	    library->write_open(export->archive, export, NULL, write_to_file, NULL) != ARCHIVE_OK)
 		return library_failure(export, err);
 	int r = write_config(export, config, err);
-	for (size_t i = 0; i < export->count && r == 0; i++)
-		r = write_member(export, i, err);
+	for (size_t i = 0; i < export->count && r == 0; i++) {
+		if (export->fds[i] >= 0)
+			r = write_member(export, i, err);
+	}
 	if (r == 0 && library->write_close(export->archive) != ARCHIVE_OK)
 		r = library_failure(export, err);
 	if (r == 0 && (export->file_status = zstd_file_finish(export->file)) < 0)
@@ -300,6 +302,8 @@ static int open_member(const struct vm_home *home, const struct vm_directory *di
 	if (image.dependence)
 		return flatten(home, directory, member, ret_fd, err);
 	int r = open_file(directory->fd, member->file, ret_fd);
+	if (r == -ENOENT && member->optional)
+		return 0;
 	return r < 0 ? read_failure(member, r, err) : 0;
 }
 
@@ -311,7 +315,7 @@ static int open_members(struct export *export, const struct vm_home *home,
 		int r = open_member(home, directory, &export->members[i], &export->fds[i], err);
 		if (r < 0)
 			return r;
-		if (fstat(export->fds[i], &status) == 0)
+		if (export->fds[i] >= 0 && fstat(export->fds[i], &status) == 0)
 			export->total += (uint64_t)status.st_blocks * 512;
 	}
 	return 0;

@@ -15,6 +15,7 @@
 #include "vm/archive_library.h"
 #include "vm/archive_members.h"
 #include "vm/disk_image.h"
+#include "vm/seed_settings.h"
 
 #define READ_SIZE  ((size_t)1 << 17)
 #define PAGE	   ((size_t)4096) /* zeros are left out where that many lie together */
@@ -314,13 +315,23 @@ static bool is_config(const struct import *import, struct archive_entry *entry)
 static int check_whole(const struct import *import, struct error *err)
 {
 	for (size_t i = 0; i < import->count; i++) {
-		if (!import->seen[i]) {
+		if (!import->seen[i] && !import->members[i].optional) {
 			error_set(err, "the archive has no %s: it is not whole",
 				  import->members[i].name);
 			return -EINVAL;
 		}
 	}
 	return 0;
+}
+
+static int check_seed(const struct import *import, struct error *err)
+{
+	struct seed_settings seed;
+
+	int r = seed_settings_load(import->directory_fd, &seed, err);
+	if (r == 0)
+		seed_settings_done(&seed);
+	return r == -ENOENT ? 0 : r;
 }
 
 static int read_entries(struct import *import, struct error *err)
@@ -345,7 +356,10 @@ static int read_entries(struct import *import, struct error *err)
 	/* A warning, too: nothing of what we write is cause for one. */
 	if (!has_config)
 		return not_an_archive(err);
-	return status == ARCHIVE_EOF ? check_whole(import, err) : library_failure(import, err);
+	if (status != ARCHIVE_EOF)
+		return library_failure(import, err);
+	int r = check_whole(import, err);
+	return r < 0 ? r : check_seed(import, err);
 }
 
 /* --- the archive --------------------------------------------------------------------------- */

@@ -114,7 +114,7 @@ def test_empty_disk_and_firmware(cli):  # noqa: F811
 def test_layer_is_made_whole(cli):  # noqa: F811
     """What stands on an image elsewhere does not in the archive."""
     base = qcow2_image(cli.path / "base.qcow2")
-    cli.run("create", "one", "--from-disk", base, "--backing", "--disk-size", 1)
+    cli.run("create", "one", "--from-disk", base, "--backing")
     disk = cli.home / "vms/one/disk.img"
     qemu_img("bench", "-w", "-c", 4, "-s", 65536, "-o", MIB, "-f", "qcow2", "--pattern", 7, disk)
     cli.run("export", "one", cli.path / "one.tvm")
@@ -124,7 +124,22 @@ def test_layer_is_made_whole(cli):  # noqa: F811
     cli.run("import", cli.path / "one.tvm", "two")
     other = cli.home / "vms/two/disk.img"
     assert "backing-filename" not in info(other)
-    assert content(other, "qcow2") == wanted and wanted[MIB] == 7 and len(wanted) == 10**9
+    assert content(other, "qcow2") == wanted and wanted[MIB] == 7 and len(wanted) == 8 * MIB
+
+
+def test_seed_goes_along(cli):  # noqa: F811
+    """A second VM of the archive is another machine to cloud-init; the same one, moved, is not."""
+    def seed(name):
+        return json.loads((cli.home / "vms" / name / "seed.json").read_text())
+
+    cli.create("one", "--hostname", "box")
+    before = seed("one")
+    cli.run("export", "one", cli.path / "one.tvm")
+    cli.run("import", cli.path / "one.tvm", "two")
+    assert seed("two") == before | {"instanceId": seed("two")["instanceId"]} and seed("two") != before
+    cli.run("delete", "one", "two")
+    cli.run("import", cli.path / "one.tvm", "two")
+    assert seed("two") == before
 
 
 def test_other_names(cli):  # noqa: F811
@@ -262,6 +277,9 @@ HOSTILE = {
     "letters": ([config(), *BOOT, ("d\u00efsk.img", b"x")], "Pathname can't be converted"),
     "escape": ([config(), *BOOT, ("\x1b[2Jdisk.img", b"x")], "of an odd or long name"),
     "long": ([config(), *BOOT, ("d" * 5000, b"x")], "of an odd or long name"),
+    "seed": ([config(), *BOOT, DISK, ("seed.json", b"{}")], "seed.json: expected version 1"),
+    "seed twice": ([config(), *BOOT, ("seed.json", b"{}"), ("seed.json", b"")], '"seed.json" in it is there twice'),
+    "seed too large": ([config(), *BOOT, ("seed.json", b" " * (4 << 20))], '"seed.json" in it is too large'),
     "link": ([config(), *BOOT, special("disk.img", tarfile.SYMTYPE, "/etc/passwd")], "is no regular file"),
     "hard link": ([config(), *BOOT, special("disk.img", tarfile.LNKTYPE, "kernel")], "is no regular file"),
     "hard link out": ([config(), special("kernel", tarfile.LNKTYPE, "/etc/shadow")], "is no regular file"),

@@ -21,29 +21,29 @@
 
 struct row {
 	const char *text;
-	const char *members[4]; /* their names in the archive */
-	const char *files[4];	/* and in the directory */
+	const char *members[5]; /* their names in the archive */
+	const char *files[5];	/* and in the directory */
 	const char *refused;	/* what import says of the text; NULL: it is taken */
 };
 
 static const struct row rows[] = {
 	{ "{" COMMON KERNEL("kernel", "initrd") "\"disks\": [" DISK("disk.img") "] }",
-	  { "kernel", "initrd", "disk.img", NULL },
-	  { "kernel", "initrd", "disk.img", NULL },
+	  { "kernel", "initrd", "seed.json", "disk.img", NULL },
+	  { "kernel", "initrd", "seed.json", "disk.img", NULL },
 	  NULL },
 	{ "{" COMMON
 	  "\"firmware\": \"uefi\", \"disks\": [" DISK("disk.img") ", " DISK("disk2.img") "] }",
-	  { "nvram.bin", "disk.img", "disk2.img", NULL },
-	  { "nvram.bin", "disk.img", "disk2.img", NULL },
+	  { "nvram.bin", "seed.json", "disk.img", "disk2.img", NULL },
+	  { "nvram.bin", "seed.json", "disk.img", "disk2.img", NULL },
 	  NULL },
 	{ "{" COMMON KERNEL("vmlinuz", "kernel") "\"disks\": [] }",
-	  { "kernel", "initrd", NULL, NULL },
-	  { "vmlinuz", "kernel", NULL, NULL },
+	  { "kernel", "initrd", "seed.json", NULL, NULL },
+	  { "vmlinuz", "kernel", "seed.json", NULL, NULL },
 	  "it names a file \"vmlinuz\", which should be \"kernel\"" },
 	{ "{" COMMON
 	  "\"firmware\": \"uefi\", \"disks\": [" DISK("config.json") ", " DISK("disk.img") "] }",
-	  { "nvram.bin", "disk.img", "disk2.img", NULL },
-	  { "nvram.bin", "config.json", "disk.img", NULL },
+	  { "nvram.bin", "seed.json", "disk.img", "disk2.img", NULL },
+	  { "nvram.bin", "seed.json", "config.json", "disk.img", NULL },
 	  "it names a file \"config.json\", which should be \"disk.img\"" },
 };
 
@@ -61,6 +61,8 @@ static void test_members(void **state)
 		for (size_t k = 0; k < count; k++) {
 			assert_string_equal(members[k].name, rows[i].members[k]);
 			assert_string_equal(members[k].file, rows[i].files[k]);
+			assert_int_equal(members[k].optional,
+					 strcmp(members[k].name, "seed.json") == 0);
 		}
 		assert_null(rows[i].members[count]);
 		assert_int_equal(archive_members_check_config(&config, &err),
