@@ -34,7 +34,7 @@ enum {
 static const struct argp_option options_table[] = {
 	{ .name = "entries",
 	  .key = KEY_ENTRIES,
-	  .arg = "KIND",
+	  .arg = "caches|vms",
 	  .doc = "caches (default; there are none) or vms" },
 	{ .name = "older-than",
 	  .key = KEY_OLDER_THAN,

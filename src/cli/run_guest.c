@@ -468,7 +468,8 @@ static void make_scope(const struct run_guest *guest, pid_t pid)
 {
 	struct systemd_scope_call call = { 0 };
 
-	if (!systemd_scope_available(getenv("XDG_RUNTIME_DIR")))
+	if (!systemd_scope_available(getenv("XDG_RUNTIME_DIR")) ||
+	    systemd_scope_is_own_unit(getenv("SYSTEMD_EXEC_PID"), getpid()))
 		return;
 	systemd_scope_build(guest->launch.label, pid, &call);
 	if (systemd_scope_make(&call) < 0)

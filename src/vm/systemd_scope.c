@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "vm/vm_label.h"
 
 bool systemd_scope_available(const char *runtime_directory)
@@ -20,6 +22,14 @@ bool systemd_scope_available(const char *runtime_directory)
 	int length = snprintf(path, sizeof(path), "%s/systemd/private", runtime_directory);
 	return length > 0 && (size_t)length < sizeof(path) && stat(path, &status) == 0 &&
 	       S_ISSOCK(status.st_mode);
+}
+
+bool systemd_scope_is_own_unit(const char *exec_pid, pid_t pid)
+{
+	uint64_t number;
+
+	return exec_pid && text_parse_u64(text_view_of(exec_pid), INT32_MAX, &number) &&
+	       number == (uint64_t)pid;
 }
 
 void systemd_scope_build(const char *label, pid_t pid, struct systemd_scope_call *call)

@@ -21,6 +21,10 @@ struct systemd_scope_call {
 /* Is there a user manager? runtime_directory: $XDG_RUNTIME_DIR, NULL = none. */
 bool systemd_scope_available(const char *runtime_directory);
 
+/* Is this process `pid` the main process of a unit? Then QEMU stays in that, whose limits are the person's
+ * for this VM. exec_pid: $SYSTEMD_EXEC_PID, which what such a process starts inherits; NULL = none. */
+bool systemd_scope_is_own_unit(const char *exec_pid, pid_t pid);
+
 /* The call that moves process `pid` into tartlet-LABEL-PID.scope (VMs of two homes may have the same
  * label); label NULL: tartlet-PID.scope. */
 void systemd_scope_build(const char *label, pid_t pid, struct systemd_scope_call *call);

@@ -89,6 +89,9 @@ def test_every_command_offers_the_vms_it_can_take(filled):
     (["netns", "--", "ls", "-"], [], [":command 2"]),
     (["netns", "--netns", ""], [], [":files"]),
     (["run", "--disk", ""], [], [":files"]),
+    (["prune", "--entries", ""], ["caches", "vms"], []),
+    (["exec", "awake", ""], [], []),
+    (["clone", "two words", ""], [], []),
     (["nonsense", ""], [], []),
     (["--version", "run", "--acc", "k"], ["auto", "kvm", "tcg"], []),
 ])

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -119,3 +120,26 @@ def test_options_that_are_wrong_are_not_tried_again(program, unit):
     words = command(program, unit, line, TARTLET_RUN_OPTIONS="--nonsense")
     code = subprocess.run(words, env=program.environment, capture_output=True, timeout=20, check=False).returncode
     assert str(code) in lines(unit, "RestartPreventExitStatus")
+
+
+@pytest.mark.parametrize("as_service", [True, False])
+def test_qemu_stays_in_the_service(program, as_service):
+    """It gets a scope of its own from the user's manager where it is not in a unit of its own already."""
+    (program.path / "runtime/systemd").mkdir(exist_ok=True)
+    asked = program.path / "asked"
+    busctl = program.path / "bin/busctl"
+    busctl.write_text(f'#!/bin/sh\necho "$@" > {asked}\n')
+    busctl.chmod(0o755)
+    pid = "$$" if as_service else "1"
+    with socket.socket(socket.AF_UNIX) as manager:
+        manager.bind(str(program.path / "runtime/systemd/private"))
+        process = subprocess.Popen(["sh", "-c", f"SYSTEMD_EXEC_PID={pid} exec tartlet run debian-12"],
+                                   env=program.environment, cwd="/", stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, text=True)
+        assert any(line.startswith("address: ") for line in process.stdout)
+        program.output("stop", "debian-12")
+        assert process.wait(timeout=20) == 0
+        process.stdout.close()
+    (program.path / "runtime/systemd/private").unlink()
+    assert asked.exists() != as_service
+    asked.unlink(missing_ok=True)

@@ -130,9 +130,21 @@ static void test_make(void **state)
 	assert_int_equal(systemd_scope_make(&call), -EIO);
 }
 
+static void own_unit(void **state)
+{
+	(void)state;
+	assert_true(systemd_scope_is_own_unit("4711", 4711));
+	assert_false(systemd_scope_is_own_unit("4710", 4711));
+	assert_false(systemd_scope_is_own_unit(NULL, 4711));
+	assert_false(systemd_scope_is_own_unit("", 4711));
+	assert_false(systemd_scope_is_own_unit("4711 ", 4711));
+	assert_false(systemd_scope_is_own_unit("4294972007", 4711)); /* 2^32 more */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(own_unit),
 		cmocka_unit_test(test_call),
 		cmocka_unit_test(test_longest_unit),
 		cmocka_unit_test(test_two_of_one_name),
