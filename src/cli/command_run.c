@@ -17,6 +17,7 @@
 #include "cli/run_guest.h"
 #include "cli/run_network.h"
 #include "cli/run_options.h"
+#include "cli/run_shares.h"
 #include "control/control_json.h"
 #include "control/control_server.h"
 #include "vm/display.h"
@@ -55,6 +56,8 @@ struct run {
 	struct net_attach_choice net;
 	const char *firmware; /* NULL: the VM has its kernel */
 	struct run_disks disks;
+	struct run_shares shares;
+	bool shares_have_no_msix;
 	struct serial_port serial;
 	struct display display; /* chosen */
 	int lock_fd;
@@ -169,6 +172,19 @@ static int choose_display(struct run *run, const struct qemu_query_wait *wait, s
 	return r;
 }
 
+static int choose_shares(struct run *run, const struct qemu_query_wait *wait,
+			 const struct qemu_version *version, struct error *err)
+{
+	int r = run_shares_choose(&run->shares, run->options->devices.dir_transport, wait, err);
+
+	if (r == 0 && err->text[0])
+		fprintf(stderr, "%s\n", err->text);
+	/* QEMU's fault with interrupts is the same for all that is vhost-user. */
+	run->shares_have_no_msix =
+		net_attach_choose(NET_ATTACH_VHOST_USER, version, run->accel).no_msix;
+	return r;
+}
+
 /* What the host must have. -ECANCELED: a signal asked for the end meanwhile. */
 static int check_host(struct run *run, struct error *err)
 {
@@ -193,6 +209,8 @@ static int check_host(struct run *run, struct error *err)
 		r = accel_check_nested(run->accel, "/sys/module", err);
 	if (r == 0)
 		r = choose_display(run, &wait, err);
+	if (r == 0)
+		r = choose_shares(run, &wait, &run->qemu, err);
 	if (r == 0)
 		run->net = net_attach_choose(attach, &run->qemu, run->accel);
 	return r;
@@ -230,6 +248,7 @@ static void guest_started(void *context)
 
 	if (run->label)
 		printf("label: %s\n", run->label);
+	run_shares_print(&run->shares, stdout);
 	run_facts_print(stdout, &run->network, run->home->path);
 	fflush(stdout);
 }
@@ -288,6 +307,9 @@ static int find_parts(struct run *run, struct error *err)
 
 	if (r == 0 && run->options->serial_path)
 		r = serial_port_open(run->options->serial_path, &run->serial, err);
+	if (r == 0)
+		r = run_shares_open(run->options->devices.dirs, run->options->devices.dir_count,
+				    &run->shares, err);
 	if (r < 0 || run->config.boot != VM_BOOT_UEFI)
 		return r;
 	run->firmware = firmware_find_code(run->directory->fd, err);
@@ -336,6 +358,8 @@ static int start(struct run *run, struct error *err)
 		.serial = run->serial,
 		.display = run->display,
 		.nested = run->options->devices.nested,
+		.shares = &run->shares,
+		.shares_have_no_msix = run->shares_have_no_msix,
 		.log_fd = run->log_fd,
 		.network = run->network.network,
 		.subnet = run->network.subnet,
@@ -362,6 +386,7 @@ static void finish(struct run *run)
 	run->saved_fd = fd_close(run->saved_fd);
 	saved_machine_done(&run->saved);
 	run_disks_done(&run->disks);
+	run_shares_done(&run->shares);
 	run->serial.fd = fd_close(run->serial.fd);
 	seed_settings_done(&run->seed);
 	vm_config_done(&run->config);

@@ -7,7 +7,7 @@
 
 bool completion_usage_is_literal(const char *word)
 {
-	return strspn(word, SMALL) > 0 && word[strspn(word, LITERAL)] == '\0';
+	return word[0] != '-' && strpbrk(word, SMALL) && word[strspn(word, LITERAL)] == '\0';
 }
 
 static bool is_mark(char c)

@@ -1,8 +1,11 @@
 #include "cli/device_options.h"
 
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/compiler.h"
+#include "base/error.h"
 
 /* Away from those of the command and of its network. */
 enum {
@@ -13,6 +16,8 @@ enum {
 	KEY_NO_POINTER,
 	KEY_NO_KEYBOARD,
 	KEY_NESTED,
+	KEY_DIR,
+	KEY_DIR_TRANSPORT,
 	KEY_IS_SO,
 	KEY_RECOVERY,
 	KEY_ROSETTA,
@@ -36,6 +41,15 @@ static const struct argp_option options_table[] = {
 	{ .name = "nested",
 	  .key = KEY_NESTED,
 	  .doc = "the VM can run VMs itself, by KVM; not with --accel tcg" },
+	{ .name = "dir",
+	  .key = KEY_DIR,
+	  .arg = "[NAME:]PATH[:OPTIONS]",
+	  .doc = "a directory that the VM can mount, by the tag that its line tells; OPTIONS, separated "
+		 "by commas: ro, tag=TAG" },
+	{ .name = "dir-transport",
+	  .key = KEY_DIR_TRANSPORT,
+	  .arg = "auto|virtiofs|9p",
+	  .doc = "how directories get to the VM: auto (default) takes virtiofs where it can run" },
 	{ .name = "suspendable",
 	  .key = KEY_IS_SO,
 	  .doc = "for scripts that were written for Tart, as are the next three: it is so" },
@@ -59,11 +73,34 @@ static void set_window(struct argp_state *state, struct display *display,
 	display->window = window;
 }
 
+static void parse_dir(struct argp_state *state, const char *argument,
+		      struct device_options *options)
+{
+	struct dir_spec *spec = &options->dirs[options->dir_count];
+	struct error err;
+
+	if (options->dir_count == SHARE_MOST) {
+		argp_error(state, "--dir: at most %d directories can be shared", SHARE_MOST);
+		return;
+	}
+	if (!dir_spec_parse(argument, getenv("HOME"), spec, &err)) {
+		argp_error(state, "%s", err.text);
+		return;
+	}
+	options->dir_count++;
+	for (size_t i = 0; i + 1 < options->dir_count; i++) {
+		if (strcmp(options->dirs[i].tag, spec->tag) == 0)
+			argp_error(state,
+				   "two directories have the tag \"%s\": give one of them another "
+				   "name, as in --dir NAME:PATH, or tag=TAG",
+				   spec->tag);
+	}
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	struct device_options *options = state->input;
 
-	(void)argument;
 	switch (key) {
 	case KEY_GRAPHICS:
 		set_window(state, &options->display, DISPLAY_WINDOW_ON);
@@ -86,6 +123,17 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case KEY_NESTED:
 		options->nested = true;
 		return 0;
+	case KEY_DIR:
+		parse_dir(state, argument, options);
+		return 0;
+	case KEY_DIR_TRANSPORT:
+		if (!share_transport_parse(argument, &options->dir_transport))
+			argp_error(
+				state,
+				"invalid value \"%s\" for --dir-transport: expected auto, virtiofs "
+				"or 9p",
+				argument);
+		return 0;
 	case KEY_IS_SO:
 		return 0;
 	case KEY_RECOVERY:
@@ -103,3 +151,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 }
 
 const struct argp device_options_argp = { .options = options_table, .parser = parse };
+
+void device_options_done(struct device_options *options)
+{
+	for (size_t i = 0; i < options->dir_count; i++)
+		dir_spec_done(&options->dirs[i]);
+	options->dir_count = 0;
+}

@@ -18,7 +18,9 @@
 #include "base/fd.h"
 #include "base/random.h"
 #include "cli/command.h"
+#include "cli/run_daemons.h"
 #include "cli/run_disks.h"
+#include "cli/run_shares.h"
 #include "cli/run_suspend.h"
 #include "cli/terminal_guard.h"
 #include "loop/child.h"
@@ -56,6 +58,7 @@ struct run_guest {
 	char detached_error[sizeof(struct vmnet_error)]; /* under the mutex; "" = none */
 	struct terminal_guard terminal;			 /* of a console on it */
 	struct vnc_server vnc;
+	struct run_daemons daemons;
 	struct run_suspend suspend;
 	bool ready;	    /* QMP was, once */
 	bool started;	    /* the guest runs, or has run */
@@ -486,6 +489,9 @@ static int start_qemu(struct run_guest *guest, int net_fd, int qmp_fd, struct er
 		.serial = launch->serial,
 		.display = launch->display,
 		.nested = launch->nested,
+		.shares = launch->shares->shares,
+		.share_count = launch->shares->count,
+		.shares_have_no_msix = launch->shares_have_no_msix,
 		.net = launch->net,
 		.firmware = launch->firmware,
 		.system_serial = launch->system_serial,
@@ -552,6 +558,15 @@ int run_guest_start(struct run_guest *guest, const struct run_guest_launch *laun
 							    : attach_stream(guest, &net_fd, err);
 	if (r == 0)
 		r = open_qmp(guest, &qmp_fd, err);
+	const struct run_daemons_launch daemons = {
+		.loop = guest->loop,
+		.shares = launch->shares,
+		.directory_fd = launch->directory->fd,
+		.log_fd = launch->log_fd,
+		.signal_mask = &guest->signals.previous_mask,
+	};
+	if (r == 0)
+		r = run_daemons_start(&guest->daemons, &daemons, err);
 	if (r == 0)
 		r = start_qemu(guest, net_fd, qmp_fd, err);
 	return r;
@@ -637,6 +652,7 @@ static void end_qemu(struct run_guest *guest)
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
+	run_daemons_end(&guest->daemons);
 	/* Killed, QEMU left it there. Without a launch the run under way is another's. */
 	if (guest->launch.directory)
 		(void)unlinkat(guest->launch.directory->fd, VM_AGENT_SOCKET_NAME, 0);

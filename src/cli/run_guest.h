@@ -16,6 +16,7 @@
 struct error;
 struct run_disks;
 struct run_guest;
+struct run_shares;
 struct saved_machine;
 struct vm_config;
 struct vm_directory;
@@ -35,6 +36,8 @@ struct run_guest_launch {
 	struct serial_port serial; /* borrowed */
 	struct display display;	   /* chosen */
 	bool nested;
+	const struct run_shares *shares; /* chosen */
+	bool shares_have_no_msix;	 /* as in struct qemu_launch */
 	int log_fd;
 	vmnet_network_ref network;
 	struct ip_prefix subnet; /* its own */

@@ -196,7 +196,8 @@ void run_options_parse(int argc, char **argv, struct run_options *ret_options)
 		       "  tartlet run debian --net-vmnet-expose 2222:22,5353:53/udp\n"
 		       "  tartlet run debian --net-vmnet-expose 127.0.0.1:8000-8009:8000-8009\n"
 		       "  tartlet run debian --net-vmnet-subnet 10.9.8.0/30 --serial\n"
-		       "  tartlet run debian --disk data.qcow2 --disk installer.iso:ro",
+		       "  tartlet run debian --disk data.qcow2 --disk installer.iso:ro\n"
+		       "  tartlet run debian --dir src:~/src --dir /usr/share/doc:ro,tag=doc",
 	};
 	struct run_parser parser = { .options = { .accel = ACCEL_AUTO } };
 
@@ -208,6 +209,7 @@ void run_options_parse(int argc, char **argv, struct run_options *ret_options)
 void run_options_done(struct run_options *options)
 {
 	network_options_done(&options->network);
+	device_options_done(&options->devices);
 	for (size_t i = 0; i < options->disk_count; i++)
 		disk_spec_done(&options->disks[i]);
 	options->disk_count = 0;

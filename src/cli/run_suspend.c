@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "cli/run_disks.h"
 #include "cli/run_guest.h"
+#include "cli/run_shares.h"
 #include "vm/files.h"
 #include "vm/saved_state.h"
 #include "vm/vm_directory.h"
@@ -102,6 +103,11 @@ enum run_suspend_event run_suspend_save(struct run_suspend *suspend, struct qmp 
 
 	if (suspend->phase != RUN_SUSPEND_IDLE)
 		return RUN_SUSPEND_NOTHING; /* asked twice */
+	const struct run_shares *shares = suspend->launch->shares;
+	if (share_forbids_saving(shares->shares, shares->count)) {
+		tell_refusal(suspend, "it has directories of the host (--dir)");
+		return RUN_SUSPEND_NOT_SAVED;
+	}
 	suspend->fd = saved_state_begin(directory_of(suspend), &err);
 	if (suspend->fd < 0) {
 		suspend->fd = -1;

@@ -116,7 +116,7 @@ int net_attach_listen(int directory_fd, const char *name, int *ret_fd, struct er
 	int fd = listen_at(directory_fd, name);
 
 	if (fd < 0) {
-		error_set(err, "cannot make the network's socket %s: %s", name, strerror(-fd));
+		error_set(err, "cannot make the socket %s: %s", name, strerror(-fd));
 		return fd;
 	}
 	*ret_fd = fd;

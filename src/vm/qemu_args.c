@@ -82,8 +82,9 @@ static void add_machine(struct builder *builder, const struct qemu_launch *launc
 	const char *ps2 =
 		launch->display.no_keyboard || launch->display.no_pointer ? ",i8042=off" : "";
 	add(builder, "-machine");
-	if (launch->net.attach == NET_ATTACH_VHOST_USER) {
-		/* Memory that the network maps too; sealed by default, so that it cannot shrink. */
+	if (launch->net.attach == NET_ATTACH_VHOST_USER ||
+	    share_needs_memory(launch->shares, launch->share_count)) {
+		/* Memory that others map too; sealed by default, so that it cannot shrink. */
 		add(builder, "q35%s,memory-backend=mem0", ps2);
 		add(builder, "-object");
 		add(builder, "memory-backend-memfd,id=mem0,size=%" PRIu64 "M,share=on",
@@ -267,6 +268,33 @@ static void add_devices(struct builder *builder, const struct qemu_launch *launc
 	add(builder, "chardev=qmp0,mode=control");
 }
 
+static void add_share(struct builder *builder, const struct share *share, size_t number,
+		      bool no_msix)
+{
+	autofree char *path = escape_commas(share->path);
+	autofree char *tag = escape_commas(share->tag);
+
+	if (!path || !tag) {
+		builder->failed = true;
+		return;
+	}
+	if (share->transport == SHARE_VIRTIOFS) {
+		/* What is to be read only is so on the other side of the socket. */
+		add(builder, "-chardev");
+		add(builder, "socket,id=dir%zu-control,path=%s", number, share->socket_name);
+		add(builder, "-device");
+		add(builder, "vhost-user-fs-pci,chardev=dir%zu-control%s,tag=%s", number,
+		    no_msix ? ",vectors=0" : "", tag);
+		return;
+	}
+	add(builder, "-fsdev");
+	/* none: files are QEMU's user's, whoever makes them. */
+	add(builder, "local,id=dir%zu,security_model=none,multidevs=remap%s,path=%s", number,
+	    share->read_only ? ",readonly=on" : "", path);
+	add(builder, "-device");
+	add(builder, "virtio-9p-pci,fsdev=dir%zu,mount_tag=%s", number, tag);
+}
+
 static void add_serial(struct builder *builder, const struct serial_port *serial)
 {
 	if (serial->kind == SERIAL_NONE)
@@ -298,7 +326,7 @@ int qemu_args_build(const struct qemu_launch *launch, struct qemu_args *ret_args
 {
 	struct builder builder = { 0 };
 
-	assert(launch->disk_count <= QEMU_DISK_MOST);
+	assert(launch->disk_count <= QEMU_DISK_MOST && launch->share_count <= SHARE_MOST);
 	assert(launch->display.window != DISPLAY_WINDOW_AUTO);
 	assert(launch->accel != ACCEL_AUTO && launch->net.attach != NET_ATTACH_AUTO);
 	add(&builder, "%s", QEMU_PROGRAM);
@@ -310,6 +338,8 @@ int qemu_args_build(const struct qemu_launch *launch, struct qemu_args *ret_args
 	add_network(&builder, launch);
 	add_agent(&builder, launch->agent_path);
 	add_devices(&builder, launch);
+	for (size_t i = 0; i < launch->share_count; i++)
+		add_share(&builder, &launch->shares[i], i, launch->shares_have_no_msix);
 	add_display(&builder, &launch->display);
 	add_serial(&builder, &launch->serial);
 	if (launch->incoming) {

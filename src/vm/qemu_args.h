@@ -11,6 +11,7 @@
 #include "vm/display.h"
 #include "vm/net_attach.h"
 #include "vm/serial_port.h"
+#include "vm/share.h"
 
 struct vm_config;
 
@@ -37,6 +38,9 @@ struct qemu_launch {
 	struct disk_options root_disk;
 	const struct qemu_disk *disks;
 	size_t disk_count; /* at most QEMU_DISK_MOST */
+	const struct share *shares;
+	size_t share_count;	  /* at most SHARE_MOST */
+	bool shares_have_no_msix; /* as .net.no_msix, where they are by virtiofs */
 	struct net_attach_choice net;
 	int net_fd;	      /* stream: a connected socket */
 	const char *net_path; /* vhost-user: a listening socket, a path without a comma */

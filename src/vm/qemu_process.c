@@ -29,6 +29,10 @@ static int child_set_up(const struct child *child)
 {
 	const struct qemu_spawn *spawn = child->spawn;
 
+	/* First: who changes his rights loses the parent-death signal. */
+	int r = spawn->confine ? spawn->confine(spawn->confine_context) : 0;
+	if (r < 0)
+		return r;
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return -errno;
 	/* The parent may have died before that call: then no signal comes any more. */
@@ -116,7 +120,8 @@ int qemu_process_start(const struct qemu_spawn *spawn, pid_t *ret_pid, struct er
 	int r = null_fd < 0 ? -errno : start(&child, ret_pid);
 
 	if (r < 0)
-		error_set(err, "QEMU cannot be started: %s: %s", spawn->argv[0], strerror(-r));
+		error_set(err, "%s cannot be started: %s: %s", spawn->what ? spawn->what : "QEMU",
+			  spawn->argv[0], strerror(-r));
 	return r;
 }
 

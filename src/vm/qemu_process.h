@@ -11,6 +11,7 @@
 struct error;
 
 struct qemu_spawn {
+	const char *what; /* NULL = "QEMU" */
 	char *const *argv;
 	int directory_fd;     /* becomes its working directory */
 	int log_fd;	      /* becomes its standard error, and output unless `serial` */
@@ -18,6 +19,9 @@ struct qemu_spawn {
 	const int *inherited; /* fds that stay open under their numbers */
 	size_t inherited_count;
 	const sigset_t *signal_mask; /* the mask it begins with */
+	/* In the child, before anything else: async-signal-safe. 0 or negative errno. NULL = nothing. */
+	int (*confine)(const void *context);
+	const void *confine_context;
 };
 
 /*

@@ -16,6 +16,7 @@ static void literals(void **state)
 	assert_true(completion_usage_is_literal("add"));
 	assert_true(completion_usage_is_literal("vhost-user"));
 	assert_true(completion_usage_is_literal("qcow2"));
+	assert_true(completion_usage_is_literal("9p"));
 	assert_false(completion_usage_is_literal("NAME"));
 	assert_false(completion_usage_is_literal("on|off"));
 	assert_false(completion_usage_is_literal(""));

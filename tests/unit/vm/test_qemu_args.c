@@ -477,6 +477,59 @@ static void test_nested(void **state)
 	qemu_args_done(&args);
 }
 
+/* By virtiofs the guest's memory is shared, also where the network does without. */
+static void test_shares(void **state)
+{
+	struct share shares[] = {
+		{ .path = "/a,b", .tag = "x,y z", .socket_name = "dir0.sock" },
+		{ .path = "/c", .tag = "c", .read_only = true, .socket_name = "dir1.sock" },
+	};
+	struct vm_config config = small_config();
+	struct qemu_launch launch = {
+		.config = &config,
+		.display.window = DISPLAY_WINDOW_OFF,
+		.accel = ACCEL_TCG,
+		.net.attach = NET_ATTACH_STREAM,
+		.shares = shares,
+		.share_count = 2,
+		.agent_path = "agent.sock",
+	};
+	struct qemu_args args;
+
+	(void)state;
+	shares[0].transport = shares[1].transport = SHARE_9P;
+	assert_int_equal(qemu_args_build(&launch, &args), 0);
+	assert_string_equal(argument_after(&args, "-machine", 0), "q35");
+	assert_string_equal(argument_after(&args, "-fsdev", 0),
+			    "local,id=dir0,security_model=none,multidevs=remap,path=/a,,b");
+	assert_string_equal(
+		argument_after(&args, "-fsdev", 1),
+		"local,id=dir1,security_model=none,multidevs=remap,readonly=on,path=/c");
+	assert_string_equal(argument_after(&args, "-device", 5),
+			    "virtio-9p-pci,fsdev=dir0,mount_tag=x,,y z");
+	assert_string_equal(argument_after(&args, "-device", 6),
+			    "virtio-9p-pci,fsdev=dir1,mount_tag=c");
+	qemu_args_done(&args);
+	shares[0].transport = shares[1].transport = SHARE_VIRTIOFS;
+	for (unsigned no_msix = 0; no_msix < 2; no_msix++) {
+		launch.shares_have_no_msix = no_msix != 0;
+		assert_int_equal(qemu_args_build(&launch, &args), 0);
+		assert_string_equal(argument_after(&args, "-machine", 0),
+				    "q35,memory-backend=mem0");
+		assert_string_equal(argument_after(&args, "-object", 0),
+				    "memory-backend-memfd,id=mem0,size=256M,share=on");
+		assert_string_equal(argument_after(&args, "-chardev", 2),
+				    "socket,id=dir0-control,path=dir0.sock");
+		assert_string_equal(argument_after(&args, "-chardev", 3),
+				    "socket,id=dir1-control,path=dir1.sock");
+		assert_string_equal(
+			argument_after(&args, "-device", 5),
+			no_msix ? "vhost-user-fs-pci,chardev=dir0-control,vectors=0,tag=x,,y z"
+				: "vhost-user-fs-pci,chardev=dir0-control,tag=x,,y z");
+		qemu_args_done(&args);
+	}
+}
+
 static void test_the_most_of_all_fits(void **state)
 {
 	struct vm_config config = small_config();
@@ -500,6 +553,10 @@ static void test_the_most_of_all_fits(void **state)
 	for (; launch.disk_count < QEMU_DISK_MOST; launch.disk_count++)
 		disks[launch.disk_count] = (struct qemu_disk){ .path = "/d" };
 	launch.disks = disks;
+	static struct share shares[SHARE_MOST];
+	for (; launch.share_count < SHARE_MOST; launch.share_count++)
+		shares[launch.share_count] = (struct share){ "/s", "t", true, SHARE_VIRTIOFS, "s" };
+	launch.shares = shares;
 	assert_int_equal(qemu_args_build(&launch, &args), 0);
 	assert_true(args.count < QEMU_ARGS_COUNT);
 	qemu_args_done(&args);
@@ -518,6 +575,7 @@ int main(void)
 		cmocka_unit_test(test_serial_path),
 		cmocka_unit_test(test_displays),
 		cmocka_unit_test(test_nested),
+		cmocka_unit_test(test_shares),
 		cmocka_unit_test(test_the_most_of_all_fits),
 	};
 
