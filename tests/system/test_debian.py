@@ -130,6 +130,13 @@ def test_tartlet_ssh(home, plover):
     assert done.stdout == "plover\n"
 
 
+def test_tartlet_exec(home, plover):
+    """As root, by the agent of the distribution, which systemd started."""
+    plover.up()
+    done = home.command("exec", "plover", "sh", "-c", "hostname; id -un; echo why >&2; exit 9", expect=9)
+    assert (done.stdout, done.stderr) == ("plover\nroot\n", "why\n")
+
+
 def test_running_is_shown(home, plover):
     plover.up()
     assert listed(home) == {"plover": "running"}
@@ -140,7 +147,7 @@ def test_running_is_shown(home, plover):
     assert "is running" in home.command("delete", "plover", expect=1).stderr
 
 
-@pytest.mark.parametrize("resolver", ["dhcp", "arp"])
+@pytest.mark.parametrize("resolver", ["dhcp", "arp", "agent"])
 def test_address(home, plover, resolver):
     plover.up()
     assert home.command("ip", "plover", "--resolver", resolver).stdout.strip() == plover.running.address
