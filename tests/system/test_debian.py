@@ -7,11 +7,14 @@ for the state that it needs (`up`, `down`), so that one can run alone, too.
 
 import json
 import re
+import signal
+import subprocess
 import tempfile
 
 import pytest
 from conftest import ROOT
 from lab import debian, pattern, servers, topology
+from lab.tartlet import wait_gone
 
 FILE_BYTES = 20_000_000
 
@@ -42,7 +45,8 @@ def plover(home, directory, key):
     user_data = directory / "user-data"
     user_data.write_text("#cloud-config\nwrite_files:\n- {path: /etc/told, content: by user data}\n")
     home.command("create", "plover", "--from-disk", debian.make_disk(ROOT), "--disk-size", 3, "--memory", 512,
-                 "--ssh-key", key.with_suffix(".pub"), "--cloud-init-user-data", user_data)
+                 "--ssh-key", key.with_suffix(".pub"), "--hostname", debian.HOSTNAME,
+                 "--cloud-init-user-data", user_data)
     return debian.Debian(home, "plover", directory, key)
 
 
@@ -58,14 +62,20 @@ class FileServer(servers.Server):
             connection.sendall(block)
 
 
+def instance(home, name):
+    """The id that the VM's seed has."""
+    return json.loads((home.home / "vms" / name / "seed.json").read_text())["instanceId"]
+
+
 # --- stopped, before the first boot -------------------------------------------------------------------------
 
 def listed(home):
     """Name and state, by `list` in JSON, which its table for people has, too."""
     table = home.command("list").stdout.splitlines()
     states = {entry["Name"]: entry["State"] for entry in home.json("list")}
-    assert table[0].split() == ["Source", "Name", "Disk", "Size", "Accessed", "State"]
-    for line, (name, state) in zip(table[1:], states.items(), strict=True):
+    if states:
+        assert table.pop(0).split() == ["Source", "Name", "Disk", "Size", "Accessed", "State"]
+    for line, (name, state) in zip(table, states.items(), strict=True):
         assert line.split()[:2] == ["local", name] and line.split()[-1] == state
     return states
 
@@ -89,17 +99,17 @@ def test_created(home, plover):
 
 def test_first_login_by_the_reported_port(plover):
     plover.up()
-    assert plover.run("hostname; id -un; sudo -n id -un").split() == ["plover", "debian", "root"]
+    assert plover.run("hostname; id -un; sudo -n id -un").split() == [debian.HOSTNAME, debian.USER, "root"]
     assert plover.run("test -d /sys/firmware/efi && cat /etc/debian_version").startswith("12.")
 
 
 def test_seed_by_the_gateway(home, plover):
     """Nothing else was there to tell who may log in, and as what machine it is."""
     plover.up()
-    instance = json.loads((home.home / "vms/plover/seed.json").read_text())["instanceId"]
-    assert plover.run("cloud-init query instance_id; cat /etc/told").split("\n") == [instance, "by user data"]
+    assert plover.run("cloud-init query instance_id; cat /etc/told").split("\n") == \
+        [instance(home, "plover"), "by user data"]
     assert "/seed/" in plover.run("cloud-init query subplatform")
-    assert home.json("get", "plover")["Seed"] is True
+    assert told(home, "plover")["Seed"] is True
 
 
 def test_cloud_init_and_systemd_are_content(plover):
@@ -120,14 +130,33 @@ def test_exit_code_and_bytes_by_ssh(plover):
 def test_ssh_by_the_tunnel(plover):
     plover.up()
     done = plover.by_proxy("hostname; exit 5")
-    assert (done.returncode, done.stdout) == (5, "plover\n"), done.stderr
+    assert (done.returncode, done.stdout) == (5, f"{debian.HOSTNAME}\n"), done.stderr
 
 
 def test_tartlet_ssh(home, plover):
     plover.up()
     done = home.command("ssh", "-F", "none", "-i", plover.key, "-l", debian.USER, "plover",
                         "hostname;", "exit", "3", expect=3)
-    assert done.stdout == "plover\n"
+    assert done.stdout == f"{debian.HOSTNAME}\n"
+
+
+def test_exec_by_the_real_agent(home, plover):
+    """As root, without a network or a shell; output and errors each on its own, and the exit code."""
+    plover.up()
+    done = home.command("exec", "plover", "sh", "-c", "id -un; hostname; echo no >&2; exit 7", expect=7)
+    assert (done.stdout, done.stderr) == (f"root\n{debian.HOSTNAME}\n", "no\n")
+    assert home.command("exec", "plover", "echo", "two  words", "$HOME").stdout == "two  words $HOME\n"
+    home.command("exec", "plover", "sh", "-c", "kill -9 $$", expect=137)
+    assert "/nowhere" in home.command("exec", "plover", "/nowhere", expect=1).stderr
+
+
+def test_exec_takes_and_gives_megabytes(home, plover):
+    plover.up()
+    data = b"".join(pattern.blocks(3_000_000))
+    done = subprocess.run(home.argv("exec", "-i", "plover", "tee", "/tmp/given"), env=home.environment, input=data,
+                          capture_output=True, timeout=200, check=False)
+    assert (done.returncode, done.stderr, done.stdout == data) == (0, b"", True)
+    assert plover.run("sudo sha256sum /tmp/given").split()[0] == pattern.sha256(3_000_000)
 
 
 def test_tartlet_exec(home, plover):
@@ -176,3 +205,72 @@ def test_power_button(home, plover):
     plover.down()
     assert listed(home) == {"plover": "stopped"}
     assert told(home, "plover")["State"] == "stopped"
+
+
+# --- clones -------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def clones(home, plover, directory, key):
+    """Two, by name, not started."""
+    plover.down()
+    made = {}
+    for name in ("lark", "dunlin"):
+        home.command("clone", "plover", name)
+        made[name] = debian.Debian(home, name, directory, key)
+    return made
+
+
+def test_clones_run_at_once(home, plover, clones):
+    """The one is waited for until it lets us in, the other until it has its address."""
+    lark, dunlin = clones["lark"], clones["dunlin"]
+    addresses = {running.address for running in (lark.start(), dunlin.start())}
+    assert len(addresses) == 2
+    assert listed(home) == {"dunlin": "running", "lark": "running", "plover": "stopped"}
+    said = home.command("ip", "dunlin", "--resolver", "arp", "--wait", debian.BOOT_SECONDS,
+                        timeout=debian.BOOT_SECONDS + 10)
+    assert said.stdout.strip() == dunlin.running.address
+
+
+def test_stop_that_waits_no_longer(home, clones):
+    """Its run, which is deaf, is killed, and so is QEMU."""
+    dunlin = clones["dunlin"]
+    if dunlin.running is None:
+        dunlin.start()
+    pids = dunlin.running.pids()
+    dunlin.running.process.send_signal(signal.SIGSTOP)
+    home.command("stop", "dunlin", "--timeout", 1)
+    assert dunlin.running.wait() == -signal.SIGKILL
+    wait_gone(pids)
+    assert listed(home)["dunlin"] == "stopped"
+
+
+def test_clone_is_a_vm_of_its_own(home, plover, clones):
+    """What was on the disk, for an instance that cloud-init has not seen: with ssh host keys of its own."""
+    lark = clones["lark"].up()
+    assert lark.run("cat file") == "written"
+    assert lark.run("cloud-init query instance_id") == instance(home, "lark") != instance(home, "plover")
+    assert lark.known_host() != plover.known_host()
+    assert told(home, "lark")["MAC"] in lark.run("ip link")
+
+
+def test_stop(home, clones):
+    """Like pulling the plug."""
+    lark = clones["lark"].up()
+    pids = lark.running.pids()
+    home.command("stop", "lark")
+    assert lark.running.wait() == 0
+    wait_gone(pids)
+    assert listed(home)["lark"] == "stopped"
+
+
+def test_prune_and_delete(home, plover, clones):
+    plover.down()
+    home.command("delete", "dunlin")
+    lark = clones["lark"]
+    lark.start()
+    said = home.command("prune", "--entries", "vms", "--older-than", 0).stdout
+    assert "plover" in said and "lark" not in said
+    assert listed(home) == {"lark": "running"}
+    home.command("stop", "lark")
+    home.command("delete", "lark")
+    assert listed(home) == {}
