@@ -88,6 +88,7 @@ static void test_pipe(void **state)
 	assert_int_equal(serial_port_open(path, &port, &err), -ENXIO);
 	assert_non_null(strstr(err.text, "/pipe: nobody reads from it"));
 	autoclose int fd = open(path, O_RDONLY | O_NONBLOCK);
+	assert_true(fd >= 0);
 	assert_int_equal(serial_port_open(path, &port, &err), 0);
 	assert_int_equal(port.kind, SERIAL_OUTPUT);
 	fd_close(port.fd);
