@@ -267,6 +267,12 @@ VMNET_EXPORT vmnet_return_t vmnet_network_configuration_set_policy(
 	vmnet_network_configuration_ref config, const char *const *allow, size_t allow_count,
 	const char *const *block, size_t block_count);
 
+/* Calls visit for each rule that was set, as vmnet_network_visit_policy() does: sorted, without duplicates, each
+ * in one form; so can two policies be compared. VMNET_SETUP_INCOMPLETE: none were set; VMNET_MEM_FAILURE. */
+VMNET_EXPORT vmnet_return_t vmnet_network_configuration_visit_policy(
+	vmnet_network_configuration_ref config,
+	void (*visit)(void *context, bool allow, const char *rule), void *context);
+
 enum vmnet_log_level {
 	VMNET_LOG_ERROR = 0,
 	VMNET_LOG_WARNING = 1,

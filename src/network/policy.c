@@ -211,6 +211,46 @@ vmnet_return_t vmnet_network_configuration_set_policy(vmnet_network_configuratio
 	return VMNET_SUCCESS;
 }
 
+static void policy_visit(const struct filter_policy *policy,
+			 void (*visit)(void *context, bool allow, const char *rule), void *context)
+{
+	for (unsigned list = 0; list < 2; list++) {
+		const bool allow = list == 0;
+		const struct filter_rule *rules;
+		size_t count = filter_policy_list(policy, allow, &rules);
+
+		for (size_t i = 0; i < count; i++) {
+			char text[FILTER_RULE_TEXT_SIZE];
+			visit(context, allow, filter_rule_format(&rules[i], text));
+		}
+	}
+}
+
+vmnet_return_t vmnet_network_configuration_visit_policy(vmnet_network_configuration_ref config,
+							void (*visit)(void *context, bool allow,
+								      const char *rule),
+							void *context)
+{
+	const struct ip_addr any_host = ip_addr_from_v4(0); /* its address is in no text */
+	const struct policy_rules *rules = &config->rules;
+	struct filter_policy *policy;
+
+	if (!rules->given) {
+		error_set(&config->error, "no rules were set");
+		return VMNET_SETUP_INCOMPLETE;
+	}
+	int status = filter_policy_new(&any_host, rules->allow, rules->allow_count, rules->block,
+				       rules->block_count, &policy, &config->error);
+	if (status < 0) {
+		error_set(&config->error, "out of memory");
+		return configuration_status_of(status);
+	}
+	policy_visit(policy, visit, context);
+	filter_policy_free(policy);
+	config->error.text[0] = '\0';
+	return VMNET_SUCCESS;
+}
+
 static vmnet_return_t policy_fail(vmnet_return_t status, const struct error *err,
 				  struct vmnet_error *error)
 {
