@@ -231,6 +231,40 @@ def test_vm_of_that_name(cli):  # noqa: F811
     assert cli.config("one")["macAddress"] == mac
 
 
+def test_many_at_once(cli):  # noqa: F811
+    """Two that come at once do not both keep the MAC address."""
+    path = archive(cli.path / "archive", [config(), *BOOT, DISK])
+    started = [subprocess.Popen([cli.program, "import", path, f"vm{number}"], env=cli.environment,
+                                stderr=subprocess.DEVNULL) for number in range(12)]
+    assert [process.wait(40) for process in started] == [0] * 12
+    macs = [cli.config(name)["macAddress"] for name in names(cli)]
+    assert len(set(macs)) == 12 and macs.count(CONFIG["macAddress"]) == 1
+
+
+# A file system without O_TMPFILE, as on many a USB stick: a file has a name there before it is whole.
+STICK = """
+mkfs.vfat -C stick.img 8192 >/dev/null
+mkdir stick
+mount -o loop stick.img stick
+"$1" export one stick/one.tvm
+"$1" export one stick/one.tvm 2>&1 && exit 3
+"$1" export --force one stick/one.tvm
+strace -qq -o /dev/null -e trace=pread64 -e inject=pread64:signal=INT:when=4 "$1" export one stick/two.tvm
+echo "ended by $?"
+ls -A stick
+exec "$1" import stick/one.tvm two
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
+def test_file_system_without_unnamed_files(cli):  # noqa: F811
+    cli.create("one")
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", STICK, "sh", cli.program], cwd=cli.path,
+                          env=cli.environment, capture_output=True, text=True, timeout=40, check=False)
+    assert done.stdout == "stick/one.tvm exists: --force replaces it\nended by 130\none.tvm\n", done.stderr
+    assert done.returncode == 0 and names(cli) == ["one", "two"]
+
+
 def test_states(cli):  # noqa: F811
     directory = cli.create("one")
     assert cli.refused("export", "none", expect=2) == 'the specified VM "none" does not exist\n'
