@@ -262,6 +262,7 @@ static int start_network(struct run *run, struct error *err)
 		.label = run->label,
 		.is_vm = true,
 		.mac = run->config.mac,
+		.resumed_subnet = run->saved_fd >= 0 ? &run->saved.subnet : NULL,
 		.seed = run->has_seed ? &run->seed : NULL,
 	};
 

@@ -20,7 +20,8 @@
 /* What one configuration is made of. */
 struct plan {
 	const struct run_network_request *request;
-	struct run_network *result; /* what log lines name the VM by */
+	const struct ip_prefix *subnet; /* NULL: one is chosen */
+	struct run_network *result;	/* what log lines name the VM by */
 	ether_addr_t mac;
 	vmnet_network_configuration_ref config;
 	struct capture_file capture;
@@ -70,12 +71,39 @@ static int check(const struct plan *plan, vmnet_return_t status, struct error *e
 	return errno_of(status);
 }
 
+/* Is this the subnet that the VM would get by its name anyway? */
+static bool is_assigned(const struct run_network_request *request, const struct ip_prefix *subnet)
+{
+	autofree char *state_directory = NULL;
+	struct vmnet_assignment assignment;
+	struct ip_prefix assigned;
+
+	if (vm_home_state_directory(request->home, &state_directory, NULL) < 0 ||
+	    vmnet_assignment_get(state_directory, request->name, &assignment, NULL) !=
+		    VMNET_SUCCESS ||
+	    !ip_mask_to_length(ntohl(assignment.mask.s_addr), &assigned.length))
+		return false;
+	assigned.addr = ip_addr_from_v4(ntohl(assignment.subnet.s_addr));
+	return assigned.length == subnet->length && ip_addr_equal(&assigned.addr, &subnet->addr);
+}
+
+/* The subnet that it has to be; NULL: one is chosen. A resumed guest may come from a run with a subnet
+ * of its own, or from the VM that this one is a clone of. */
+static const struct ip_prefix *wanted_subnet(const struct run_network_request *request)
+{
+	if (request->options->has_subnet)
+		return &request->options->subnet;
+	if (request->resumed_subnet && !is_assigned(request, request->resumed_subnet))
+		return request->resumed_subnet;
+	return NULL;
+}
+
 static int set_subnet(const struct plan *plan, struct error *err)
 {
 	const struct run_network_request *request = plan->request;
-	const struct ip_prefix *subnet = &request->options->subnet;
+	const struct ip_prefix *subnet = plan->subnet;
 
-	if (!request->options->has_subnet) {
+	if (!subnet) {
 		int r = check(
 			plan,
 			vmnet_network_configuration_set_prefix_length(plan->config, PREFIX_LENGTH),
@@ -256,10 +284,9 @@ static int read_back(const struct plan *plan, struct run_network *network, struc
 	network->address = ip_addr_from_v4(ntohl(address.s_addr));
 	vmnet_network_get_gateway(network->network, &gateway, NULL);
 	network->gateway = ip_addr_from_v4(ntohl(gateway.s_addr));
-	const struct ip_prefix *asked = &plan->request->options->subnet;
-	if (plan->request->options->has_subnet &&
-	    (asked->length != network->subnet.length ||
-	     !ip_addr_equal(&asked->addr, &network->subnet.addr))) {
+	const struct ip_prefix *asked = plan->subnet;
+	if (asked && (asked->length != network->subnet.length ||
+		      !ip_addr_equal(&asked->addr, &network->subnet.addr))) {
 		error_set(err, "subnet %s was asked for, but the network has %s",
 			  ip_prefix_format(asked, wanted),
 			  ip_prefix_format(&network->subnet, real));
@@ -271,7 +298,10 @@ static int read_back(const struct plan *plan, struct run_network *network, struc
 int run_network_create(const struct run_network_request *request, struct run_network *ret_network,
 		       struct error *err)
 {
-	struct plan plan = { .request = request, .result = ret_network, .capture.fd = -1 };
+	struct plan plan = { .request = request,
+			     .subnet = wanted_subnet(request),
+			     .result = ret_network,
+			     .capture.fd = -1 };
 	struct run_network network = { 0 };
 	vmnet_return_t status;
 

@@ -21,6 +21,9 @@ struct run_network_request {
 	/* `name` is a VM's: it gets the same subnet and address next time, and is the host name. */
 	bool is_vm;
 	struct mac_addr mac;
+	/* Where the guest was when it was suspended, and has to be again; NULL: it was not. What the
+	 * options say counts more. */
+	const struct ip_prefix *resumed_subnet;
 	const struct seed_settings *seed; /* NULL = none; what it says is served to the guest */
 };
 

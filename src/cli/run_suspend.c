@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -198,6 +199,15 @@ static enum run_suspend_event succeed(struct run_suspend *suspend, struct qmp *q
 	return RUN_SUSPEND_NOTHING;
 }
 
+/* QEMU does not always say that this was it. */
+static bool is_full(int fd)
+{
+	struct statvfs room;
+
+	return fstatvfs(fd, &room) == 0 && (uint64_t)room.f_bavail * room.f_frsize < UINT64_C(64)
+											     << 10;
+}
+
 static enum run_suspend_event fail(struct run_suspend *suspend, struct qmp *qmp)
 {
 	/* begin() of the next one empties the migration's. */
@@ -210,7 +220,7 @@ static enum run_suspend_event fail(struct run_suspend *suspend, struct qmp *qmp)
 		return RUN_SUSPEND_NOTHING;
 	}
 	if (suspend->phase == RUN_SUSPEND_SAVING)
-		return give_up(suspend, qmp, reason);
+		return give_up(suspend, qmp, is_full(suspend->fd) ? strerror(ENOSPC) : reason);
 	if (suspend->phase == RUN_SUSPEND_RESUMING) {
 		int r = saved_state_put_back(directory_of(suspend));
 		if (r < 0)

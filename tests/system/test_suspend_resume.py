@@ -8,11 +8,13 @@ import pytest
 from lab import guest as guests
 from lab import servers, topology
 from lab.tartlet import qemu_pids, wait_gone
+from lab.waiting import until
 
 NAME = "heron"
 EXPOSE = ["0:2", "0:7", "0:7/udp"]
 STATE = "suspend.state"
-COUNTER = 'i=0; while :; do i=$((i+1)); echo $i >/run/count; sleep 0.1; done'
+COUNTER = "i=0; while :; do i=$((i+1)); echo $i >/run/count; sleep 0.1; done"
+AWAIT_GO = "while [ ! -e /run/go ]; do sleep 0.1; done"
 
 
 class Bird:
@@ -58,6 +60,13 @@ def bird(homes, guest):
     subprocess.run(["umount", tartlet.home], check=True)
 
 
+class Listener(servers.Server):
+    """Keeps the connection, and never says a word."""
+
+    def handle(self, connection):
+        connection.recv(1)
+
+
 def check_network(lab, running, agent):
     """Forwards of both protocols, and the way out, as the guest knows its network from before."""
     assert agent.lease()["address"] == running.address
@@ -70,7 +79,11 @@ def check_network(lab, running, agent):
 
 def test_goes_on_twice(lab, bird):
     agent = bird.up()
-    agent.tell(COUNTER.replace("'", ""))
+    agent.tell(COUNTER)
+    listener = Listener(lab.server)
+    agent.tell(f"({AWAIT_GO}; echo late; sleep 1) | tcp-ask {topology.SERVER} {listener.port} "
+               f"2>/run/old; echo $? >/run/old.exit")
+    until(lambda: listener.peers, 10, "connection of before")
     facts = {name: bird.running.fact(name) for name in ("subnet", "address")}
     uptime, count = agent.uptime(), 0
     for _ in range(2):
@@ -95,11 +108,29 @@ def test_goes_on_twice(lab, bird):
         count = counted
         agent.run(f"while [ $(cat /run/count) = {counted} ]; do sleep 0.1; done", timeout=10)
         check_network(lab, running, agent)
+    agent.run("touch /run/go; while [ ! -s /run/old.exit ]; do sleep 0.1; done", timeout=10)
+    assert "reset" in agent.run("cat /run/old")
+    listener.__exit__()
+
+
+def test_clone_goes_on(lab, bird):
+    """Where the other was: its guest has the address of that."""
+    tartlet, place = bird.tartlet, bird.running.fact("subnet")
+    bird.suspend()
+    tartlet.command("clone", NAME, "egret")
+    clone = tartlet.run("egret", expose=EXPOSE)
+    assert "restoring VM state" in clone.output and clone.fact("subnet") == place
+    check_network(lab, clone, clone.up())
+    said = tartlet.command("run", NAME, "--net-vmnet-subnet", place, expect=1).stderr
+    assert place.split("/")[0] in said
+    clone.end()
+    tartlet.command("delete", "egret")
 
 
 def test_refuses_another_machine(bird, tmp_path):
-    bird.up()
-    bird.suspend()
+    if bird.state() != "suspended":
+        bird.up()
+        bird.suspend()
     disk = tmp_path / "more.img"
     disk.write_bytes(bytes(1 << 20))
     attached = "stream" if bird.tartlet.net_attach != "stream" else "vhost-user"

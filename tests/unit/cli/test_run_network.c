@@ -27,6 +27,7 @@ static struct {
 	int configurations; /* not released yet */
 	char label[64];
 	char hostname[64];
+	uint32_t wanted; /* the subnet that it has to be; 0: it comes by the VM's name */
 	unsigned documents;
 	char meta_data[200];
 } made;
@@ -60,8 +61,8 @@ vmnet_return_t vmnet_network_configuration_set_ipv4_subnet(vmnet_network_configu
 							   const struct in_addr *wanted_mask)
 {
 	(void)config;
-	(void)wanted;
 	(void)wanted_mask;
+	made.wanted = ntohl(wanted->s_addr);
 	return VMNET_SUCCESS;
 }
 
@@ -227,6 +228,19 @@ vmnet_return_t vmnet_network_get_reservation(vmnet_network_ref of, const ether_a
 	return VMNET_SUCCESS;
 }
 
+/* What the VM has by its name; no address: nothing. */
+static struct vmnet_assignment assigned;
+
+vmnet_return_t vmnet_assignment_get(const char *state_directory, const char *key,
+				    struct vmnet_assignment *assignment, struct vmnet_error *error)
+{
+	(void)error;
+	assert_non_null(state_directory);
+	assert_string_equal(key, " one ");
+	*assignment = assigned;
+	return assigned.subnet.s_addr ? VMNET_SUCCESS : VMNET_INVALID_ARGUMENT;
+}
+
 static int setup(void **state)
 {
 	static struct vm_home home;
@@ -366,12 +380,53 @@ static void test_seed(void **state)
 	run_network_done(&made_network);
 }
 
+/* A guest that is resumed is where it was: by its name where that is the same, else because it has to be. */
+static void test_resumed_subnet(void **state)
+{
+	static const struct {
+		uint32_t assigned;
+		const char *asked;
+		uint32_t wanted;
+	} rows[] = {
+		{ 0x0a090800, NULL, 0 },
+		{ 0x0a070600, NULL, 0x0a090800 },
+		{ 0, NULL, 0x0a090800 },
+		{ 0x0a070600, "10.9.8.0/30", 0x0a090800 },
+	};
+	struct ip_prefix subnet_of_before;
+
+	assert_true(ip_prefix_parse("10.9.8.0/30", &subnet_of_before));
+	subnet.s_addr = htonl(0x0a090800);
+	mask.s_addr = htonl(0xfffffffc);
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct network_options options = { .has_subnet = rows[i].asked != NULL };
+		const struct run_network_request request = {
+			.home = *state,
+			.options = &options,
+			.name = " one ",
+			.is_vm = true,
+			.mac = { { 2, 0, 0, 0, 0, 1 } },
+			.resumed_subnet = &subnet_of_before,
+		};
+		struct run_network made_network = { 0 };
+		if (rows[i].asked)
+			assert_true(ip_prefix_parse(rows[i].asked, &options.subnet));
+		assigned = (struct vmnet_assignment){ .subnet.s_addr = htonl(rows[i].assigned),
+						      .mask.s_addr = htonl(0xfffffffc) };
+		made.wanted = 0;
+		assert_int_equal(run_network_create(&request, &made_network, NULL), 0);
+		assert_int_equal(made.wanted, rows[i].wanted);
+		run_network_done(&made_network);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_real_subnet_is_compared, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_name_is_the_label, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_seed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_resumed_subnet, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
