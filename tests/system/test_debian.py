@@ -73,9 +73,11 @@ def listed(home):
     """Name and state, by `list` in JSON, which its table for people has, too."""
     table = home.command("list").stdout.splitlines()
     states = {entry["Name"]: entry["State"] for entry in home.json("list")}
-    if states:
-        assert table.pop(0).split() == ["Source", "Name", "Disk", "Size", "Accessed", "State"]
-    for line, (name, state) in zip(table, states.items(), strict=True):
+    if not states:
+        assert table == [""]
+        return states
+    assert table[0].split() == ["Source", "Name", "Disk", "Size", "Accessed", "State"]
+    for line, (name, state) in zip(table[1:], states.items(), strict=True):
         assert line.split()[:2] == ["local", name] and line.split()[-1] == state
     return states
 
