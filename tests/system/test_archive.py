@@ -8,6 +8,7 @@ import lzma
 import os
 import pty
 import random
+import re
 import signal
 import struct
 import subprocess
@@ -15,7 +16,7 @@ import tarfile
 
 import pytest
 from test_cli import cli  # noqa: F401
-from test_disks import MIB, content, info, qcow2_image, qemu_img, raw_image
+from test_disks import MIB, content, info, on_a_terminal, qcow2_image, qemu_img, raw_image
 
 CONFIG = {"version": 1, "os": "linux", "arch": "amd64", "cpuCount": 2, "memorySize": 1 << 30,
           "macAddress": "02:00:00:00:00:01", "kernel": "kernel", "initrd": "initrd", "cmdline": "",
@@ -585,3 +586,16 @@ def test_export_killed_anywhere(cli):  # noqa: F811
 
     assert killed_everywhere(cli, ["export", "--force", "one", path], old_or_whole) > 3
     assert seen == {False, True}
+
+
+def test_progress_bars(cli):  # noqa: F811
+    """On a terminal alone (all other tests would see them), and they are gone at the end."""
+    image = cli.path / "image"
+    image.write_bytes(random.Random(2).randbytes(8 * MIB))
+    cli.create("one", "--disk", image)
+    for what, argv in (("exporting", ["export", "one", cli.path / "one.tvm"]),
+                       ("importing", ["import", "--force", cli.path / "one.tvm", "one"])):
+        said = on_a_terminal(cli, *argv)
+        steps = [int(step) for step in re.findall(rf"\r{what} \[#*-*\] +(\d+) %", said)]
+        assert len(steps) > 5 and steps == sorted(steps) and steps[-1] > 95, said
+        assert said.endswith("\r\x1b[K")
