@@ -188,7 +188,7 @@ def test_registry_command(cli, argv, instead):
     ["run", "x", "--net-busy-poll", "1001"], ["run", "x", "--net-busy-poll", "-1"],
     ["run", "x", "--net-vmnet-expose"], ["run", "x", "--net-vmnet-expose", "0:0"],
     ["ip", "x", "--wait", "-1"], ["ip", "x", "--wait", "soon"], ["ip", "x", "--resolver", "mdns"],
-    ["list", "x"], ["list", "--format", "yaml"], ["list", "--source", "oci"], ["get", "x", "-f", "xml"],
+    ["list", "x"], ["list", "--format", "yaml"], ["list", "--source", "cloud"], ["get", "x", "-f", "xml"],
     ["get", "x", "y"], ["stop", "x", "-t", "x"], ["stop", "x", "y"],
     ["forward", "add", "x", ""], ["forward", "add", "x", "1"], ["forward", "remove", "x", "0:1"],
     ["rename"], ["rename", "x"], ["rename", "x", "y", "z"], ["rename", "x", "y", "--nonsense"],
