@@ -48,6 +48,7 @@ int command_netns(int argc, char **argv);
 int command_prune(int argc, char **argv);
 int command_rename(int argc, char **argv);
 int command_run(int argc, char **argv);
+int command_set(int argc, char **argv);
 int command_ssh(int argc, char **argv);
 int command_stop(int argc, char **argv);
 int command_suspend(int argc, char **argv);

@@ -243,6 +243,7 @@ static int fill(int directory_fd, const struct create_options *options, struct s
 		.cpu_count = options->cpu_count,
 		.memory_size = (uint64_t)options->memory_mb << 20,
 		.mac = vm_config_random_mac(),
+		.display = VM_DISPLAY_DEFAULT,
 		.boot = options->kernel ? VM_BOOT_KERNEL : VM_BOOT_UEFI,
 		.kernel = kernel,
 		.initrd = initrd,

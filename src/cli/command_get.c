@@ -121,16 +121,18 @@ static json_t *to_json(const struct vm_directory *directory, const struct vm_con
 	struct vm_directory_usage usage = vm_directory_usage(directory);
 	bool running = vm_lock_holder(directory->fd) != 0;
 	char size[32];
+	char display[32];
 	char mac[MAC_ADDR_TEXT_SIZE];
 	char subnet[IP_PREFIX_TEXT_SIZE];
 	char address[IP_ADDR_TEXT_SIZE];
 
 	snprintf(size, sizeof(size), "%.3f", (double)usage.allocated_size / (double)GB);
-	return json_pack("{ss sI sI sI ss ss sb ss ss ss? ss? sO ss? sb}", "OS", "linux", "CPU",
+	snprintf(display, sizeof(display), "%ux%u", config->display.width, config->display.height);
+	return json_pack("{ss sI sI sI ss ss ss sb ss ss ss? ss? sO ss? sb}", "OS", "linux", "CPU",
 			 (json_int_t)config->cpu_count, "Memory",
 			 (json_int_t)(config->memory_size >> 20), "Disk",
 			 (json_int_t)(usage.disk_size / GB), "DiskFormat", disk_format(config),
-			 "Size", size, "Running", (int)running, "State",
+			 "Size", size, "Display", display, "Running", (int)running, "State",
 			 state_name(directory, running), "MAC", mac_addr_format(&config->mac, mac),
 			 "Subnet", facts->known ? ip_prefix_format(&facts->subnet, subnet) : NULL,
 			 "Address", facts->known ? ip_addr_format(&facts->address, address) : NULL,
@@ -146,7 +148,7 @@ static void print_text(const json_t *root)
 	} lines[] = {
 		{ "OS", "" },	      { "CPU", "" },	 { "Memory", " MB" }, { "Disk", " GB" },
 		{ "DiskFormat", "" }, { "Size", " GB" }, { "State", "" },     { "MAC", "" },
-		{ "Subnet", "" },     { "Address", "" }, { "Hostname", "" },  { "Seed", "" },
+		{ "Subnet", "" },     { "Address", "" }, { "Hostname", "" },  { "Seed", "Display", "" },
 	};
 	const json_t *forward;
 	size_t i;

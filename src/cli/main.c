@@ -25,6 +25,8 @@ static const struct command commands[] = {
 	{ "suspend", "save a running VM and stop it; the next run goes on from there",
 	  command_suspend, COMMAND_NAMES_RUNNING },
 	{ "delete", "delete VMs", command_delete, COMMAND_NAMES_STOPPED },
+	{ "set", "change a VM: CPUs, memory, disk, screen, MAC address", command_set,
+	  COMMAND_NAMES_STOPPED },
 	{ "rename", "give a VM another name", command_rename, COMMAND_NAMES_ANY },
 	{ "export", "write a VM into one file", command_export, COMMAND_NAMES_STOPPED },
 	{ "import", "make a VM of such a file", command_import, COMMAND_NAMES_NEW },

@@ -107,7 +107,8 @@ static void add_machine(struct builder *builder, const struct qemu_launch *launc
 }
 
 /* The tablet's position is absolute: the pointer need not be caught. */
-static void add_display(struct builder *builder, const struct display *display)
+static void add_display(struct builder *builder, const struct display *display,
+			const struct vm_display *screen)
 {
 	bool window = display->window == DISPLAY_WINDOW_ON;
 
@@ -123,7 +124,7 @@ static void add_display(struct builder *builder, const struct display *display)
 	if (!window && !display->vnc)
 		return;
 	add(builder, "-device");
-	add(builder, "virtio-vga");
+	add(builder, "virtio-vga,xres=%u,yres=%u", screen->width, screen->height);
 	add(builder, "-device");
 	add(builder, "qemu-xhci");
 	if (!display->no_keyboard) {
@@ -340,7 +341,7 @@ int qemu_args_build(const struct qemu_launch *launch, struct qemu_args *ret_args
 	add_devices(&builder, launch);
 	for (size_t i = 0; i < launch->share_count; i++)
 		add_share(&builder, &launch->shares[i], i, launch->shares_have_no_msix);
-	add_display(&builder, &launch->display);
+	add_display(&builder, &launch->display, &launch->config->display);
 	add_serial(&builder, &launch->serial);
 	if (launch->incoming) {
 		add(&builder, "-incoming");

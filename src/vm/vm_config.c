@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "vm/files.h"
 
 #define CONFIG_MOST ((size_t)64 * 1024)
@@ -179,6 +180,27 @@ static void take_disks(struct fields *fields, struct vm_config *config)
 	}
 }
 
+/* Without that key it is the default. */
+static void take_display(struct fields *fields, struct vm_config *config)
+{
+	config->display = VM_DISPLAY_DEFAULT;
+	if (!json_object_get(fields->object, "display"))
+		return;
+	struct fields inner = {
+		.object = take(fields, "display", JSON_OBJECT, "an object"),
+		.err = fields->err,
+		.failed = fields->failed,
+	};
+	config->display.width =
+		(unsigned)take_number(&inner, "width", VM_DISPLAY_LEAST, VM_DISPLAY_MOST);
+	config->display.height =
+		(unsigned)take_number(&inner, "height", VM_DISPLAY_LEAST, VM_DISPLAY_MOST);
+	finish(&inner);
+	if (inner.failed && !fields->failed)
+		error_prefix(fields->err, "display");
+	fields->failed = inner.failed;
+}
+
 /* A config.json from before there was firmware has no such key. */
 static void take_boot(struct fields *fields, struct vm_config *config)
 {
@@ -214,6 +236,7 @@ static void take_all(struct fields *fields, struct vm_config *config)
 		error_set(fields->err, "\"macAddress\": invalid MAC address \"%s\"", mac);
 		fields->failed = true;
 	}
+	take_display(fields, config);
 	take_boot(fields, config);
 	take_disks(fields, config);
 	finish(fields);
@@ -255,6 +278,18 @@ static void format_boot(json_t *root, const struct vm_config *config)
 	json_object_set_new(root, "cmdline", json_string(config->cmdline));
 }
 
+static void format_display(json_t *root, const struct vm_display *display)
+{
+	const struct vm_display usual = VM_DISPLAY_DEFAULT;
+
+	if (display->width == 0 ||
+	    (display->width == usual.width && display->height == usual.height))
+		return;
+	json_object_set_new(
+		root, "display",
+		json_pack("{sisi}", "width", (int)display->width, "height", (int)display->height));
+}
+
 char *vm_config_format(const struct vm_config *config)
 {
 	char mac[MAC_ADDR_TEXT_SIZE];
@@ -270,6 +305,7 @@ char *vm_config_format(const struct vm_config *config)
 	json_object_set_new(root, "cpuCount", json_integer((json_int_t)config->cpu_count));
 	json_object_set_new(root, "memorySize", json_integer((json_int_t)config->memory_size));
 	json_object_set_new(root, "macAddress", json_string(mac_addr_format(&config->mac, mac)));
+	format_display(root, &config->display);
 	format_boot(root, config);
 	json_object_set_new(root, "disks", disks);
 	char *body = json_dumps(root, JSON_INDENT(2) | JSON_ENSURE_ASCII);
@@ -338,6 +374,33 @@ int vm_config_save(int directory_fd, const struct vm_config *config, struct erro
 	if (r < 0)
 		error_set(err, "cannot write config.json: %s", strerror(-r));
 	return r;
+}
+
+static bool parse_side(struct text_view view, unsigned *ret_side)
+{
+	uint64_t side;
+
+	if (!text_parse_u64(view, VM_DISPLAY_MOST, &side) || side < VM_DISPLAY_LEAST)
+		return false;
+	*ret_side = (unsigned)side;
+	return true;
+}
+
+bool vm_display_parse(const char *text, struct vm_display *ret_display)
+{
+	struct vm_display display;
+	struct text_view view = text_view_of(text);
+	struct text_view width;
+	struct text_view height;
+
+	if (view.length > 2 && (memcmp(view.start + view.length - 2, "px", 2) == 0 ||
+				memcmp(view.start + view.length - 2, "pt", 2) == 0))
+		view.length -= 2;
+	if (!text_view_cut(view, 'x', &width, &height) || !parse_side(width, &display.width) ||
+	    !parse_side(height, &display.height))
+		return false;
+	*ret_display = display;
+	return true;
 }
 
 struct mac_addr vm_config_random_mac(void)

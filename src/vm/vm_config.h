@@ -21,6 +21,8 @@ struct error;
 #define VM_CONFIG_MEMORY_MOST  (UINT64_C(1) << 42)
 #define VM_CONFIG_CMDLINE_MOST 2047 /* x86 kernels: COMMAND_LINE_SIZE, with the end */
 #define VM_CONFIG_DISK_MOST    8
+#define VM_DISPLAY_LEAST       64
+#define VM_DISPLAY_MOST	       16384
 
 /* What starts the guest. */
 enum vm_boot {
@@ -35,10 +37,18 @@ struct vm_config_disk {
 	enum disk_format format;
 };
 
+/* The screen, where there is one, in pixels; 0 by 0 is saved as the default. */
+struct vm_display {
+	unsigned width;
+	unsigned height;
+};
+#define VM_DISPLAY_DEFAULT ((struct vm_display){ 1024, 768 })
+
 struct vm_config {
 	unsigned cpu_count;   /* 1..VM_CONFIG_CPU_MOST */
 	uint64_t memory_size; /* bytes, whole MiB */
 	struct mac_addr mac;  /* unicast */
+	struct vm_display display;
 	enum vm_boot boot;
 	/* With VM_BOOT_KERNEL, else NULL: names of files in the VM's directory, and a text, maybe "". */
 	char *kernel;
@@ -59,6 +69,9 @@ char *vm_config_format(const struct vm_config *config);
 /* Also checks that the files it names are there. */
 int vm_config_load(int directory_fd, struct vm_config *ret_config, struct error *err) MUST_USE;
 int vm_config_save(int directory_fd, const struct vm_config *config, struct error *err) MUST_USE;
+
+/* "1024x768", with "px" or "pt" behind it as in Tart, which are the same here. */
+bool vm_display_parse(const char *text, struct vm_display *ret_display) MUST_USE;
 
 /* Random, unicast, locally administered. */
 struct mac_addr vm_config_random_mac(void);

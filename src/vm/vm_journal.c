@@ -284,10 +284,15 @@ int vm_journal_change(const struct vm_home *home, const struct vm_directory *dir
 		.disk = disk,
 		.disk_size = (json_int_t)change->disk_size,
 	};
-	int r = begin(home,
-		      json_pack("{ss ss ss ss sI}", "do", "change", "name", plan.name, "config",
-				plan.config, "disk", plan.disk, "diskSize", plan.disk_size),
-		      err);
+	int r = change->disk_draft ? files_sync(change->disk_draft->fd) : 0;
+	if (r < 0) {
+		error_set(err, "cannot write the new disk: %s", strerror(-r));
+		return r;
+	}
+	r = begin(home,
+		  json_pack("{ss ss ss ss sI}", "do", "change", "name", plan.name, "config",
+			    plan.config, "disk", plan.disk, "diskSize", plan.disk_size),
+		  err);
 	if (r < 0)
 		return r;
 	r = vm_home_explain_write(home, apply(home, directory, &plan, err), err);

@@ -24,7 +24,7 @@ from lab.tartlet import FACT, FORWARD, children, wait_gone
 
 FAKE_QEMU = pathlib.Path(__file__).resolve().parent / "lab" / "fake_qemu.py"
 COMMANDS = ["create", "clone", "run", "exec", "ip", "list", "get", "stop", "delete", "prune", "forward", "netns",
-            "nc", "ssh", "rename", "export", "import"]
+            "nc", "ssh", "rename", "export", "import", "set"]
 VERSION = re.compile(r"^tartlet \d+\.\d+\.\d+\n$")
 
 
@@ -191,6 +191,9 @@ def test_registry_command(cli, argv, instead):
     ["list", "x"], ["list", "--format", "yaml"], ["list", "--source", "cloud"], ["get", "x", "-f", "xml"],
     ["get", "x", "y"], ["stop", "x", "-t", "x"], ["stop", "x", "y"],
     ["forward", "add", "x", ""], ["forward", "add", "x", "1"], ["forward", "remove", "x", "0:1"],
+    ["set"], ["set", "x", "--cpu", "0"], ["set", "x", "--memory", "31"], ["set", "x", "--disk", ""],
+    ["set", "x", "--display", "1024"], ["set", "x", "--display", "1024x63"], ["set", "x", "--disk-size", "0"],
+    ["set", "x", "y", "--cpu", "2"], ["set", "--cpu", "2"],
     ["rename"], ["rename", "x"], ["rename", "x", "y", "z"], ["rename", "x", "y", "--nonsense"],
     ["clone"], ["clone", "x"], ["clone", "x", "y", "z"], ["clone", "x", "x"], ["clone", "x", "y", "--nonsense"],
     ["nc"], ["nc", "x"], ["nc", "x", "0"], ["nc", "x", "65536"], ["nc", "x", "ssh"], ["nc", "x", "22", "23"],
@@ -460,7 +463,7 @@ def test_list_shows_only_vms(cli, vm):
 def test_get(cli, vm):
     found = json.loads(cli.run("get", "one", "--format", "json")[0])
     assert found == {"OS": "linux", "CPU": 2, "Memory": 1024, "Disk": 0, "DiskFormat": "raw",
-                     "Size": found["Size"], "Running": False, "State": "stopped",
+                     "Size": found["Size"], "Display": "1024x768", "Running": False, "State": "stopped",
                      "MAC": cli.config("one")["macAddress"], "Subnet": None, "Address": None,
                      "Forwards": [], "Hostname": "one", "Seed": False}
     assert re.fullmatch(r"\d+\.\d{3}", found["Size"])

@@ -17,6 +17,7 @@ static struct vm_config small_config(void)
 	return (struct vm_config){
 		.cpu_count = 2,
 		.memory_size = 256 << 20,
+		.display = VM_DISPLAY_DEFAULT,
 		.mac = { { 0x02, 0, 0, 0xaa, 0xbb, 0x01 } },
 		.kernel = kernel,
 		.initrd = initrd,
@@ -408,22 +409,22 @@ static void test_displays(void **state)
 		  "-display none" },
 		{ { .window = DISPLAY_WINDOW_ON },
 		  "q35",
-		  "-display gtk -device virtio-vga -device qemu-xhci -device usb-kbd -device "
+		  "-display gtk -device virtio-vga,xres=1024,yres=768 -device qemu-xhci -device usb-kbd -device "
 		  "usb-tablet" },
 		{ { .window = DISPLAY_WINDOW_ON, .capture_system_keys = true, .no_pointer = true },
 		  "q35,i8042=off",
-		  "-display gtk,grab-on-hover=on -device virtio-vga -device qemu-xhci -device "
+		  "-display gtk,grab-on-hover=on -device virtio-vga,xres=1024,yres=768 -device qemu-xhci -device "
 		  "usb-kbd" },
 		{ { .window = DISPLAY_WINDOW_OFF, .vnc = true, .no_keyboard = true },
 		  "q35,i8042=off",
-		  "-display none -vnc 127.0.0.1:0,to=999,password=on -device virtio-vga -device "
+		  "-display none -vnc 127.0.0.1:0,to=999,password=on -device virtio-vga,xres=1024,yres=768 -device "
 		  "qemu-xhci -device usb-tablet" },
 		{ { .window = DISPLAY_WINDOW_ON,
 		    .vnc = true,
 		    .no_keyboard = true,
 		    .no_pointer = true },
 		  "q35,i8042=off",
-		  "-display gtk -vnc 127.0.0.1:0,to=999,password=on -device virtio-vga -device "
+		  "-display gtk -vnc 127.0.0.1:0,to=999,password=on -device virtio-vga,xres=1024,yres=768 -device "
 		  "qemu-xhci" },
 	};
 	struct vm_config config = small_config();

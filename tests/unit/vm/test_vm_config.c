@@ -214,6 +214,25 @@ static void test_cmdline_length(void **state)
 	assert_true(vm_config_cmdline_check("", &err));
 }
 
+static void test_display(void **state)
+{
+	static const char *const bad[] = { "",		 "x",	       "1024",	 "1024x",
+					   "x768",	 "1024x768dp", "63x768", "1024x16385",
+					   "1024x768x2", " 1024x768",  "px" };
+	struct vm_display display;
+
+	(void)state;
+	assert_true(vm_display_parse("1920x1080", &display));
+	assert_int_equal(display.width, 1920);
+	assert_int_equal(display.height, 1080);
+	assert_true(vm_display_parse("64x16384pt", &display));
+	assert_int_equal(display.height, 16384);
+	assert_true(vm_display_parse("640x480px", &display));
+	for (size_t i = 0; i < ARRAY_COUNT(bad); i++)
+		assert_false(vm_display_parse(bad[i], &display));
+	assert_int_equal(display.width, 640);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +245,7 @@ int main(void)
 						scratch_teardown),
 		cmocka_unit_test(test_random_mac),
 		cmocka_unit_test(test_cmdline_length),
+		cmocka_unit_test(test_display),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,312 @@
+/* `tartlet set`: everything is checked, and a new disk copied, before the change is made at one stroke. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/named_vm.h"
+#include "cli/progress.h"
+#include "vm/disk_make.h"
+#include "vm/vm_config.h"
+#include "vm/vm_journal.h"
+
+#define DISK_GB_MOST 65536
+#define GB	     UINT64_C(1000000000) /* as in Tart; whole sectors of 512 bytes */
+#define DISK_FILE    "disk.img"
+
+struct set_options {
+	const char *name;
+	const char *not_available; /* an option that means nothing here; NULL = none */
+	unsigned cpu_count;	   /* 0 = as it is, like all of these */
+	unsigned long memory_mb;
+	struct vm_display display;
+	bool random_mac;
+	const char *disk;
+	unsigned long disk_gb;
+};
+
+enum {
+	KEY_CPU = 256,
+	KEY_MEMORY,
+	KEY_DISPLAY,
+	KEY_DISPLAY_REFIT,
+	KEY_NO_DISPLAY_REFIT,
+	KEY_RANDOM_MAC,
+	KEY_RANDOM_SERIAL,
+	KEY_DISK,
+	KEY_DISK_SIZE,
+};
+
+static const struct argp_option options_table[] = {
+	{ .name = "cpu", .key = KEY_CPU, .arg = "N", .doc = "virtual CPUs" },
+	{ .name = "memory", .key = KEY_MEMORY, .arg = "MB", .doc = "memory in MiB" },
+	{ .name = "display",
+	  .key = KEY_DISPLAY,
+	  .arg = "WIDTHxHEIGHT",
+	  .doc = "size of the screen in pixels; px or pt behind it are taken" },
+	{ .name = "random-mac", .key = KEY_RANDOM_MAC, .doc = "a new MAC address" },
+	{ .name = "disk",
+	  .key = KEY_DISK,
+	  .arg = "IMAGE",
+	  .doc = "replace the first disk by a copy of this image, raw or qcow2" },
+	{ .name = "disk-size",
+	  .key = KEY_DISK_SIZE,
+	  .arg = "GB",
+	  .doc = "make the first disk larger, in units of 10^9 bytes" },
+	{ .name = "display-refit", .key = KEY_DISPLAY_REFIT, .doc = "not available" },
+	{ .name = "no-display-refit", .key = KEY_NO_DISPLAY_REFIT, .doc = "not available" },
+	{ .name = "random-serial", .key = KEY_RANDOM_SERIAL, .doc = "not available" },
+	{ 0 },
+};
+
+static void parse_display(struct argp_state *state, const char *argument,
+			  struct vm_display *ret_display)
+{
+	if (!vm_display_parse(argument, ret_display))
+		argp_error(
+			state,
+			"invalid value \"%s\" for --display: expected WIDTHxHEIGHT in pixels, each "
+			"from %d to %d, such as 1024x768",
+			argument, VM_DISPLAY_LEAST, VM_DISPLAY_MOST);
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	struct set_options *options = state->input;
+
+	switch (key) {
+	case KEY_CPU:
+		options->cpu_count = (unsigned)command_parse_number(state, "--cpu", argument, 1,
+								    VM_CONFIG_CPU_MOST);
+		return 0;
+	case KEY_MEMORY:
+		options->memory_mb = command_parse_number(state, "--memory", argument,
+							  VM_CONFIG_MEMORY_LEAST >> 20,
+							  VM_CONFIG_MEMORY_MOST >> 20);
+		return 0;
+	case KEY_DISPLAY:
+		parse_display(state, argument, &options->display);
+		return 0;
+	case KEY_RANDOM_MAC:
+		options->random_mac = true;
+		return 0;
+	case KEY_DISK:
+		if (!argument[0])
+			argp_error(state, "--disk needs the name of a file");
+		options->disk = argument;
+		return 0;
+	case KEY_DISK_SIZE:
+		options->disk_gb =
+			command_parse_number(state, "--disk-size", argument, 1, DISK_GB_MOST);
+		return 0;
+	case KEY_DISPLAY_REFIT:
+		options->not_available = "--display-refit";
+		return 0;
+	case KEY_NO_DISPLAY_REFIT:
+		options->not_available = "--no-display-refit";
+		return 0;
+	case KEY_RANDOM_SERIAL:
+		options->not_available = "--random-serial";
+		return 0;
+	default:
+		return named_vm_parse_only(key, argument, state, &options->name);
+	}
+}
+
+/* A guest that goes on in another machine than it was suspended in would not know it. */
+static int check_state(const struct vm_home *home, const struct vm_directory *directory,
+		       struct error *err)
+{
+	int r = vm_directory_check_free(home, directory, err);
+
+	if (r < 0 || !vm_directory_is_suspended(directory))
+		return r;
+	error_set(
+		err,
+		"VM \"%s\" is suspended: run it and shut it down, or give up its saved state with "
+		"tartlet stop",
+		directory->name);
+	return -EBUSY;
+}
+
+static int check_disk_size(const struct vm_directory *directory, const struct vm_config *config,
+			   uint64_t size, struct error *err)
+{
+	struct disk_image image;
+
+	if (config->disk_count == 0) {
+		error_set(err, "VM \"%s\" has no disk: --disk IMAGE gives it one", directory->name);
+		return -EINVAL;
+	}
+	int r = disk_image_look(directory->fd, config->disks[0].file, &image);
+	if (r < 0) {
+		error_set(err, "cannot read %s of VM \"%s\": %s", config->disks[0].file,
+			  directory->name, strerror(-r));
+		return r;
+	}
+	if (size < image.size) {
+		error_set(err,
+			  "new disk size of %" PRIu64
+			  " bytes should be larger than the current disk size of %" PRIu64 " bytes",
+			  size, image.size);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* A VM of a kernel alone has no disk yet. */
+static int put_disk(struct vm_config *config, enum disk_format format)
+{
+	if (config->disk_count == 0) {
+		config->disks[0].file = strdup(DISK_FILE);
+		if (!config->disks[0].file)
+			return -ENOMEM;
+		config->disk_count = 1;
+	}
+	config->disks[0].format = format;
+	return 0;
+}
+
+static void put_values(struct vm_config *config, const struct set_options *options)
+{
+	if (options->cpu_count > 0)
+		config->cpu_count = options->cpu_count;
+	if (options->memory_mb > 0)
+		config->memory_size = (uint64_t)options->memory_mb << 20;
+	if (options->display.width > 0)
+		config->display = options->display;
+	if (options->random_mac)
+		config->mac = vm_config_random_mac();
+}
+
+/* A new disk that was made for this. */
+struct new_disk {
+	struct vm_draft draft;
+	enum disk_format format;
+};
+
+/* Under the home's lock. */
+static int change(const struct vm_home *home, const struct vm_directory *directory,
+		  const struct set_options *options, const struct new_disk *disk,
+		  struct vm_config *before, struct vm_config *after, struct error *err)
+{
+	int r = vm_config_load(directory->fd, before, err);
+	if (r == 0)
+		r = vm_config_load(directory->fd, after, err);
+	if (r < 0)
+		return r;
+	put_values(after, options);
+	struct vm_change change = { .before = before, .after = after };
+	if (disk) {
+		r = put_disk(after, disk->format);
+		change.disk_draft = &disk->draft;
+		change.disk_file = DISK_FILE;
+	} else if (options->disk_gb > 0) {
+		change.disk_size = options->disk_gb * GB;
+		r = check_disk_size(directory, before, change.disk_size, err);
+	}
+	return r < 0 ? r : vm_journal_change(home, directory, &change, err);
+}
+
+static int change_locked(const struct vm_home *home, const struct vm_directory *directory,
+			 const struct set_options *options, const struct new_disk *disk,
+			 struct error *err)
+{
+	struct vm_config before = { 0 };
+	struct vm_config after = { 0 };
+
+	int r = vm_journal_lock(home, err);
+	if (r < 0)
+		return r;
+	r = check_state(home, directory, err);
+	if (r == 0)
+		r = change(home, directory, options, disk, &before, &after, err);
+	vm_home_unlock(home);
+	vm_config_done(&before);
+	vm_config_done(&after);
+	return r;
+}
+
+static int make_disk(const struct vm_directory *directory, const struct set_options *options,
+		     struct new_disk *disk, struct error *err)
+{
+	struct vm_config config;
+	struct progress progress;
+
+	int r = vm_config_load(directory->fd, &config, err);
+	if (r < 0)
+		return r;
+	const struct disk_plan plan = {
+		.image = options->disk,
+		.must_boot = config.boot == VM_BOOT_UEFI,
+		.size = options->disk_gb * GB,
+		.progress = &progress.files,
+	};
+	vm_config_done(&config);
+	progress_init(&progress, "copying the disk");
+	r = disk_make(disk->draft.fd, DISK_FILE, &plan, &disk->format, err);
+	progress_done(&progress);
+	return r;
+}
+
+/* The copy may take long: whether it is worth while is asked before. */
+static int set_with_disk(const struct vm_home *home, const struct vm_directory *directory,
+			 const struct set_options *options, struct error *err)
+{
+	struct new_disk disk = { .draft.fd = -1 };
+
+	int r = vm_journal_lock(home, err);
+	if (r < 0)
+		return r;
+	r = check_state(home, directory, err);
+	vm_home_unlock(home);
+	if (r == 0)
+		r = vm_draft_begin(home, &disk.draft, err);
+	if (r < 0)
+		return r;
+	r = make_disk(directory, options, &disk, err);
+	if (r == 0)
+		r = change_locked(home, directory, options, &disk, err);
+	vm_draft_end(home, &disk.draft);
+	return r;
+}
+
+static int set(const struct vm_home *home, const struct vm_directory *directory,
+	       const void *context)
+{
+	const struct set_options *options = context;
+	struct error err = { .text = "out of memory" };
+
+	int r = options->disk ? set_with_disk(home, directory, options, &err)
+			      : change_locked(home, directory, options, NULL, &err);
+	if (r == 0)
+		return COMMAND_OK;
+	return command_fail(r == -EBUSY || r == -ESRCH ? COMMAND_VM_STATE : COMMAND_FAILED, &err);
+}
+
+int command_set(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.options = options_table,
+		.parser = parse,
+		.args_doc = "NAME",
+		.doc = "Changes a VM that does not run. What is not given stays as it is.\v"
+		       "Examples:\n"
+		       "  tartlet set debian --cpu 4 --memory 4096\n"
+		       "  tartlet set debian --disk-size 40\n"
+		       "  tartlet set debian --disk debian-13-generic-amd64.qcow2",
+	};
+	struct set_options options = { 0 };
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
+		return COMMAND_USAGE;
+	if (options.not_available) {
+		fprintf(stderr, "%s is not available\n", options.not_available);
+		return COMMAND_FAILED;
+	}
+	return named_vm_act(options.name, COMMAND_VM_STATE, set, &options);
+}
