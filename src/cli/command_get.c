@@ -147,8 +147,9 @@ static void print_text(const json_t *root)
 		const char *unit;
 	} lines[] = {
 		{ "OS", "" },	      { "CPU", "" },	 { "Memory", " MB" }, { "Disk", " GB" },
-		{ "DiskFormat", "" }, { "Size", " GB" }, { "State", "" },     { "MAC", "" },
-		{ "Subnet", "" },     { "Address", "" }, { "Hostname", "" },  { "Seed", "Display", "" },
+		{ "DiskFormat", "" }, { "Size", " GB" }, { "Display", "" },   { "State", "" },
+		{ "MAC", "" },	      { "Subnet", "" },	 { "Address", "" },   { "Hostname", "" },
+		{ "Seed", "" },
 	};
 	const json_t *forward;
 	size_t i;

@@ -101,10 +101,9 @@ static int resolve_mac_collision(struct run *run, struct error *err)
 		puts("Resetting VM to assign a new MAC address...");
 		if (vm_directory_is_suspended(run->directory))
 			puts("Its saved state goes with the former one: it is given up.");
-		r = saved_state_remove(run->directory->fd, err);
-		run->config.mac = vm_config_random_mac();
 		/* The saved state first: with another MAC it would be no good. */
 		r = saved_state_remove(run->directory->fd, err);
+		run->config.mac = vm_config_random_mac();
 		if (r == 0)
 			r = vm_config_save(run->directory->fd, &run->config, err);
 		r = vm_home_explain_write(run->home, r, err);

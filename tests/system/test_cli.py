@@ -469,7 +469,7 @@ def test_get(cli, vm):
     assert re.fullmatch(r"\d+\.\d{3}", found["Size"])
     assert cli.run("get", "one")[0] == (
         f"OS         linux\nCPU        2\nMemory     1024 MB\nDisk       0 GB\nDiskFormat raw\n"
-        f"Size       {found['Size']} GB\nState      stopped\nMAC        {found['MAC']}\n"
+        f"Size       {found['Size']} GB\nDisplay    1024x768\nState      stopped\nMAC        {found['MAC']}\n"
         f"Subnet     -\nAddress    -\nHostname   one\nSeed       no\n")
 
 
