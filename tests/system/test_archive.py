@@ -497,7 +497,7 @@ def test_broken_off_while_qemu_img_works(cli):  # noqa: F811
     assert nothing_in_between(cli) and not (cli.path / "one.tvm").exists()
 
 
-# --- killed anywhere ----------------------------------------------------------------------------------------
+# --- killed anywhere (import: test_crash.py) -----------------------------------------------------------------
 
 CHANGES = ["mkdirat", "ftruncate", "pwrite64", "write", "fsync", "linkat", "renameat", "renameat2", "unlinkat"]
 
@@ -518,40 +518,6 @@ def killed_everywhere(cli, argv, judge):  # noqa: F811
         else:
             pytest.fail(f"{call} without an end")
     return kills
-
-
-def test_import_killed_anywhere(cli):  # noqa: F811
-    """A VM is there whole or not at all; one that is replaced is the old one or the new one."""
-    members = [("kernel", b"k" * 5000), ("initrd", b"i" * 5000), ("disk.img", b"d" * 8192)]
-    path = archive(cli.path / "archive", [config(), *members])
-    cli.run("import", path, "model")
-    new = files(cli.home / "vms/model")
-    cli.run("delete", "model")
-    seen = set()
-
-    def absent_or_new():
-        seen.add(tuple(names(cli)))
-        if names(cli) == ["one"]:
-            assert files(cli.home / "vms/one") == new
-            cli.run("delete", "one")
-
-    assert killed_everywhere(cli, ["import", path, "one"], absent_or_new) > 10
-    assert seen == {(), ("one",)}
-
-    old = files(cli.create("one", "--cpu", 7))
-    cli.run("export", "one", cli.path / "old")
-    seen.clear()
-
-    def old_or_new():
-        assert names(cli) == ["one"]
-        found = files(cli.home / "vms/one")
-        assert found in (old, new)
-        seen.add(found == new)
-        if found == new:
-            cli.run("import", "--force", cli.path / "old", "one")
-
-    assert killed_everywhere(cli, ["import", "--force", path, "one"], old_or_new) > 10
-    assert seen == {False, True}
 
 
 def test_export_killed_anywhere(cli):  # noqa: F811
