@@ -632,7 +632,9 @@ int run_guest_wait(struct run_guest *guest)
 		fprintf(stderr, "the event loop failed: %s\n", strerror(-r));
 		return COMMAND_FAILED;
 	}
-	read_qmp(guest); /* why it stopped may still be in the socket */
+	/* Why it stopped may still be in the socket, and before that, that it had started. */
+	read_qmp(guest);
+	read_qmp(guest);
 	int code = outcome(guest);
 	if (guest->launch.saved && !guest->started &&
 	    vm_directory_is_suspended(guest->launch.directory))

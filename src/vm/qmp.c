@@ -143,7 +143,9 @@ static void take_lines(struct qmp *qmp)
 
 void qmp_read(struct qmp *qmp)
 {
-	while (qmp->state != QMP_CLOSED) {
+	bool was_ready = qmp->state == QMP_READY;
+
+	while (qmp->state != QMP_CLOSED && (was_ready || qmp->state != QMP_READY)) {
 		/* A line that fills the buffer is not one of QEMU's. */
 		if (qmp->used == QMP_BUFFER_SIZE) {
 			qmp->state = QMP_CLOSED;

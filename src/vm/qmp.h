@@ -42,7 +42,8 @@ struct qmp {
 int qmp_init(struct qmp *qmp, int fd) MUST_USE;
 void qmp_done(struct qmp *qmp);
 
-/* Takes what has come in; to be called when fd is readable. The state tells what it was. */
+/* Takes what has come in; to be called when fd is readable. The state tells what it was. A call that makes
+ * it QMP_READY leaves the rest to the next, so that nobody misses it. */
 void qmp_read(struct qmp *qmp);
 
 /* Sends a command; its answer comes with this id. `arguments` may be NULL and is not taken over. 0 or negative

@@ -343,8 +343,10 @@ static int recover(const struct vm_home *home, struct error *err)
 		end(home);
 		return 0;
 	}
-	error_set(err, "cannot complete what an earlier command began (%s/tmp/%s): %s", home->path,
-		  VM_HOME_JOURNAL, reason.text[0] ? reason.text : strerror(-r));
+	error_set(
+		err,
+		"cannot complete what an earlier command began: %s. To give it up, remove %s/tmp/%s",
+		reason.text[0] ? reason.text : strerror(-r), home->path, VM_HOME_JOURNAL);
 	return r;
 }
 

@@ -43,11 +43,39 @@ static int take_out(const struct vm_home *home, const struct vm_directory *direc
 	return lock_fd < 0 ? lock_fd : withdraw_or_empty(home, directory, ret_draft, err);
 }
 
+/*
+ * What an earlier command began may find no room: then the files of this VM make it, before what was
+ * begun is completed and the VM goes.
+ */
+static int make_room(const struct vm_home *home, const struct vm_directory *directory,
+		     struct error *err)
+{
+	int r = vm_home_lock(home, err);
+
+	if (r < 0)
+		return r;
+	r = vm_directory_check_free(home, directory, err);
+	if (r == 0)
+		r = vm_directory_empty(directory, err);
+	vm_home_unlock(home);
+	return r;
+}
+
+static int lock(const struct vm_home *home, const struct vm_directory *directory, struct error *err)
+{
+	int r = vm_journal_lock(home, err);
+
+	if (r != -ENOSPC)
+		return r;
+	r = make_room(home, directory, err);
+	return r < 0 ? r : vm_journal_lock(home, err);
+}
+
 int vm_removal(const struct vm_home *home, const struct vm_directory *directory, struct error *err)
 {
 	struct vm_draft draft;
 
-	int r = vm_journal_lock(home, err);
+	int r = lock(home, directory, err);
 	if (r < 0)
 		return r;
 	r = take_out(home, directory, &draft, err);

@@ -1,6 +1,7 @@
 #include "fake_assignments.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,12 +11,13 @@ static struct {
 	char key[256];
 	int number; /* 0 = free */
 } rows[MOST];
-static vmnet_return_t refuse = VMNET_SUCCESS;
+static vmnet_return_t refusal;
+static int refusals;
 
 void fake_assignments_clear(void)
 {
 	memset(rows, 0, sizeof(rows));
-	refuse = VMNET_SUCCESS;
+	refusals = 0;
 }
 
 static int find(const char *key)
@@ -47,27 +49,38 @@ int fake_assignments_get(const char *key)
 	return i < 0 ? 0 : rows[i].number;
 }
 
-void fake_assignments_refuse(vmnet_return_t status)
+void fake_assignments_refuse(vmnet_return_t status, int calls)
 {
-	refuse = status;
+	refusal = status;
+	refusals = calls;
 }
 
-static vmnet_return_t answer(struct vmnet_error *error)
+static bool refuses(struct vmnet_error *error)
 {
-	if (refuse != VMNET_SUCCESS && error)
+	if (refusals == 0)
+		return false;
+	refusals--;
+	if (error)
 		(void)snprintf(error->text, sizeof(error->text), "the fake refuses");
-	return refuse;
+	return true;
+}
+
+static void forget(const char *key)
+{
+	int i = find(key);
+
+	if (i >= 0)
+		rows[i].number = 0;
 }
 
 vmnet_return_t vmnet_assignment_remove(const char *state_directory, const char *key,
 				       struct vmnet_error *error)
 {
-	int i = find(key);
-
 	(void)state_directory;
-	if (refuse == VMNET_SUCCESS && i >= 0)
-		rows[i].number = 0;
-	return answer(error);
+	if (refuses(error))
+		return refusal;
+	forget(key);
+	return VMNET_SUCCESS;
 }
 
 vmnet_return_t vmnet_assignment_rename(const char *state_directory, const char *from,
@@ -76,11 +89,11 @@ vmnet_return_t vmnet_assignment_rename(const char *state_directory, const char *
 	int i = find(from);
 
 	(void)state_directory;
-	if (refuse != VMNET_SUCCESS)
-		return answer(error);
+	if (refuses(error))
+		return refusal;
 	if (i < 0)
 		return VMNET_INVALID_ARGUMENT;
-	(void)vmnet_assignment_remove(NULL, to, NULL);
+	forget(to);
 	(void)snprintf(rows[i].key, sizeof(rows[i].key), "%s", to);
 	return VMNET_SUCCESS;
 }

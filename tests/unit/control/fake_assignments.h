@@ -8,5 +8,5 @@ void fake_assignments_clear(void);
 void fake_assignments_put(const char *key, int number);
 /* 0 = none */
 int fake_assignments_get(const char *key);
-/* What the calls answer from now on; VMNET_SUCCESS: they work. */
-void fake_assignments_refuse(vmnet_return_t status);
+/* What so many calls answer from now on; those behind them work. */
+void fake_assignments_refuse(vmnet_return_t status, int calls);

@@ -78,6 +78,22 @@ static void test_handshake(void **state)
 	assert_non_null(strstr(heard(fixture), "\"system_powerdown\""));
 }
 
+/* A guest that stops at once was started, too. */
+static void test_ready_is_never_missed(void **state)
+{
+	struct fixture *fixture = *state;
+
+	say(fixture, GREETING);
+	assert_int_equal(send(fixture->qemu_fd, ACCEPTED, strlen(ACCEPTED), MSG_NOSIGNAL),
+			 strlen(ACCEPTED));
+	close(fixture->qemu_fd);
+	fixture->qemu_fd = -1;
+	qmp_read(&fixture->qmp);
+	assert_int_equal(fixture->qmp.state, QMP_READY);
+	qmp_read(&fixture->qmp);
+	assert_int_equal(fixture->qmp.state, QMP_CLOSED);
+}
+
 static void test_byte_by_byte(void **state)
 {
 	struct fixture *fixture = *state;
@@ -200,6 +216,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_handshake, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ready_is_never_missed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_byte_by_byte, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_end_with_a_last_event, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile, setup, teardown),
