@@ -86,6 +86,7 @@ static void guest_stop(struct run_guest *guest)
 		return;
 	}
 	puts("Stopping VM...");
+	run_suspend_abandon(&guest->suspend);
 	end_qemu_in_order(guest);
 }
 

@@ -121,6 +121,12 @@ enum run_suspend_event run_suspend_save(struct run_suspend *suspend, struct qmp 
 	return run_suspend_advance(suspend, qmp);
 }
 
+void run_suspend_abandon(struct run_suspend *suspend)
+{
+	if (suspend->phase == RUN_SUSPEND_SAVING)
+		suspend->phase = RUN_SUSPEND_IDLE; /* its file is removed at the end */
+}
+
 void run_suspend_resume(struct run_suspend *suspend, struct qmp *qmp)
 {
 	puts("restoring VM state from a snapshot...");

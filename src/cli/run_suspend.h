@@ -54,6 +54,8 @@ int run_suspend_prepare(struct run_suspend *suspend, const struct run_guest_laun
 
 /* The guest runs and is asked to be suspended. NOTHING: it has begun; NOT_SAVED: it cannot be. */
 enum run_suspend_event run_suspend_save(struct run_suspend *suspend, struct qmp *qmp) MUST_USE;
+/* A save under way comes to nothing, whatever QEMU still does. */
+void run_suspend_abandon(struct run_suspend *suspend);
 /* QEMU waits for the saved state of the launch. */
 void run_suspend_resume(struct run_suspend *suspend, struct qmp *qmp);
 /* By qmp.answered. False for an answer to somebody else's question. */

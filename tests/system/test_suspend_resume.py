@@ -90,7 +90,8 @@ def test_goes_on_twice(lab, bird):
         bird.suspend()
         assert bird.leftovers() == [STATE]
         assert "is suspended" in bird.running.output
-        assert "State    suspended" in bird.tartlet.command("get", NAME).stdout
+        said = bird.tartlet.command("get", NAME).stdout
+        assert ["State", "suspended"] in [line.split() for line in said.splitlines()]
         assert [vm["State"] for vm in bird.tartlet.json("list") if vm["Name"] == NAME] == ["suspended"]
         refused = bird.tartlet.command("suspend", NAME, expect=2)
         assert refused.stderr == f'VM "{NAME}" is not running: it is suspended already\n'
@@ -198,6 +199,16 @@ def test_stopped_while_saving(bird):
     os.kill(qemu, signal.SIGCONT)
     assert bird.running.wait() == 0
     assert stop.wait(10) == 0
+    assert bird.state() == "stopped" and bird.leftovers() == []
+
+
+def test_second_signal_while_saving(bird):
+    qemu = save_that_waits(bird)
+    for words in ("a second signal stops it at once", "Stopping VM..."):
+        bird.running.process.send_signal(signal.SIGTERM)
+        bird.running.wait_for(lambda words=words: words in bird.running.output, 10, words)
+    os.kill(qemu, signal.SIGCONT)
+    assert bird.running.wait() == 0
     assert bird.state() == "stopped" and bird.leftovers() == []
 
 
