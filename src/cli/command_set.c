@@ -10,7 +10,9 @@
 #include "cli/command.h"
 #include "cli/named_vm.h"
 #include "cli/progress.h"
+#include "cli/seed_options.h"
 #include "vm/disk_make.h"
+#include "vm/seed_settings.h"
 #include "vm/vm_config.h"
 #include "vm/vm_journal.h"
 
@@ -27,6 +29,7 @@ struct set_options {
 	bool random_mac;
 	const char *disk;
 	unsigned long disk_gb;
+	struct seed_options seed;
 };
 
 enum {
@@ -74,11 +77,27 @@ static void parse_display(struct argp_state *state, const char *argument,
 			argument, VM_DISPLAY_LEAST, VM_DISPLAY_MOST);
 }
 
+/* Each is made at one stroke, but not both at the same. */
+static void check_complete(struct argp_state *state, const struct set_options *options)
+{
+	bool changes_machine = options->cpu_count > 0 || options->memory_mb > 0 ||
+			       options->display.width > 0 || options->random_mac || options->disk ||
+			       options->disk_gb > 0;
+
+	if (changes_machine && seed_options_given(&options->seed))
+		argp_error(state,
+			   "--ssh-key, --cloud-init-user-data and --hostname are a change of "
+			   "their own: set the rest before or after");
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	struct set_options *options = state->input;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &options->seed;
+		return 0;
 	case KEY_CPU:
 		options->cpu_count = (unsigned)command_parse_number(state, "--cpu", argument, 1,
 								    VM_CONFIG_CPU_MOST);
@@ -111,6 +130,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_RANDOM_SERIAL:
 		options->not_available = "--random-serial";
+		return 0;
+	case ARGP_KEY_END:
+		(void)named_vm_parse_only(key, argument, state, &options->name);
+		check_complete(state, options);
 		return 0;
 	default:
 		return named_vm_parse_only(key, argument, state, &options->name);
@@ -275,14 +298,64 @@ static int set_with_disk(const struct vm_home *home, const struct vm_directory *
 	return r;
 }
 
+/* One file, so one stroke. */
+static int change_seed(const struct vm_directory *directory, struct seed_settings *given,
+		       struct error *err)
+{
+	struct seed_settings settings = { 0 };
+
+	int r = seed_settings_load(directory->fd, &settings, err);
+	if (r == -ENOENT)
+		r = 0;
+	if (r == 0) {
+		seed_settings_change(&settings, given);
+		r = seed_settings_save(directory->fd, &settings, err);
+	}
+	seed_settings_done(&settings);
+	return r;
+}
+
+static int change_seed_locked(const struct vm_home *home, const struct vm_directory *directory,
+			      struct seed_settings *given, struct error *err)
+{
+	int r = vm_journal_lock(home, err);
+	if (r < 0)
+		return r;
+	r = check_state(home, directory, err);
+	if (r == 0)
+		r = vm_home_explain_write(home, change_seed(directory, given, err), err);
+	vm_home_unlock(home);
+	return r;
+}
+
+static int set_seed(const struct vm_home *home, const struct vm_directory *directory,
+		    const struct set_options *options, struct error *err)
+{
+	struct seed_settings given = { 0 };
+
+	int r = seed_options_read(&options->seed, &given, err);
+	if (r == 0)
+		r = change_seed_locked(home, directory, &given, err);
+	seed_settings_done(&given);
+	return r;
+}
+
+static int change_any(const struct vm_home *home, const struct vm_directory *directory,
+		      const struct set_options *options, struct error *err)
+{
+	if (seed_options_given(&options->seed))
+		return set_seed(home, directory, options, err);
+	return options->disk ? set_with_disk(home, directory, options, err)
+			     : change_locked(home, directory, options, NULL, err);
+}
+
 static int set(const struct vm_home *home, const struct vm_directory *directory,
 	       const void *context)
 {
 	const struct set_options *options = context;
 	struct error err = { .text = "out of memory" };
 
-	int r = options->disk ? set_with_disk(home, directory, options, &err)
-			      : change_locked(home, directory, options, NULL, &err);
+	int r = change_any(home, directory, options, &err);
 	if (r == 0)
 		return COMMAND_OK;
 	return command_fail(r == -EBUSY || r == -ESRCH ? COMMAND_VM_STATE : COMMAND_FAILED, &err);
@@ -290,15 +363,21 @@ static int set(const struct vm_home *home, const struct vm_directory *directory,
 
 int command_set(int argc, char **argv)
 {
+	static const struct argp_child children[] = {
+		{ .argp = &seed_options_argp },
+		{ 0 },
+	};
 	static const struct argp argp = {
 		.options = options_table,
+		.children = children,
 		.parser = parse,
 		.args_doc = "NAME",
 		.doc = "Changes a VM that does not run. What is not given stays as it is.\v"
 		       "Examples:\n"
 		       "  tartlet set debian --cpu 4 --memory 4096\n"
 		       "  tartlet set debian --disk-size 40\n"
-		       "  tartlet set debian --disk debian-13-generic-amd64.qcow2",
+		       "  tartlet set debian --disk debian-13-generic-amd64.qcow2\n"
+		       "  tartlet set debian --ssh-key ~/.ssh/id_ed25519.pub",
 	};
 	struct set_options options = { 0 };
 

@@ -141,6 +141,32 @@ int seed_settings_add_keys(struct seed_settings *settings, const char *text, siz
 	return ssh_keys_parse(text, size, add_key, settings, err);
 }
 
+static void take(char **kept, char **given)
+{
+	if (!*given)
+		return;
+	free(*kept);
+	*kept = *given;
+	*given = NULL;
+}
+
+void seed_settings_change(struct seed_settings *settings, struct seed_settings *given)
+{
+	take(&settings->hostname, &given->hostname);
+	take(&settings->user_data, &given->user_data);
+	if (given->key_count > 0) {
+		for (size_t i = 0; i < settings->key_count; i++)
+			free(settings->keys[i]);
+		memcpy(settings->keys, given->keys, given->key_count * sizeof(given->keys[0]));
+		settings->key_count = given->key_count;
+		settings->keys_size = given->keys_size;
+		given->key_count = 0;
+	}
+	free(settings->instance_id);
+	settings->instance_id = NULL; /* saving makes one */
+	seed_settings_done(given);
+}
+
 static int make_instance_id(struct seed_settings *settings, struct error *err)
 {
 	uint8_t bytes[16];

@@ -40,6 +40,12 @@ int seed_settings_set_user_data(struct seed_settings *settings, const char *text
 int seed_settings_add_keys(struct seed_settings *settings, const char *text, size_t size,
 			   struct error *err) MUST_USE;
 
+/*
+ * What `given` has takes the place of what was there (all keys, if it has any); `given` is empty then. To
+ * cloud-init the VM is another instance, since it heeds nothing new for one that it knows.
+ */
+void seed_settings_change(struct seed_settings *settings, struct seed_settings *given);
+
 /* RFC 1123 2.1: letters, digits and hyphens, no hyphen at either end, at most 63. With a sentence. */
 bool seed_hostname_check(const char *hostname, struct error *err) MUST_USE;
 

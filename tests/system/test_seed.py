@@ -66,6 +66,30 @@ def test_a_clone_is_another_instance(cli, keys):  # noqa: F811
     assert json.loads(cli.run("get", "two", "-f", "json")[0])["Hostname"] == "two"
 
 
+def test_set(cli, keys):  # noqa: F811
+    data = cli.path / "user-data"
+    data.write_text(USER_DATA)
+    cli.create("one")
+    assert cli.run("set", "one", "--ssh-key", public(keys[0]), "--ssh-key", public(keys[1])) == ("", "")
+    first = seed(cli, "one")
+    assert len(first["sshKeys"]) == 2 and first["hostname"] is None
+    config = cli.config("one")
+    cli.run("set", "one", "--ssh-key", public(keys[1]), "--hostname", "box")
+    cli.run("set", "one", "--cloud-init-user-data", data)
+    second = seed(cli, "one")
+    assert second.pop("instanceId") != first["instanceId"]
+    assert second == {"version": 1, "hostname": "box", "userData": USER_DATA,
+                      "sshKeys": [public(keys[1]).read_text().strip()]}
+    before = (cli.home / "vms/one/seed.json").read_bytes()
+    assert "private key" in cli.refused("set", "one", "--ssh-key", keys[0], expect=1)
+    assert "a change of their own" in cli.refused("set", "one", "--ssh-key", public(keys[0]), "--cpu", 1)
+    (cli.home / "vms/one/suspend.state").write_bytes(b"memory")
+    assert "is suspended" in cli.refused("set", "one", "--hostname", "other", expect=2)
+    assert (cli.home / "vms/one/seed.json").read_bytes() == before and cli.config("one") == config
+    assert sorted(path.name for path in (cli.home / "vms/one").iterdir()) == \
+        ["config.json", "initrd", "kernel", "seed.json", "suspend.state"]
+
+
 def refused(cli, *argv):  # noqa: F811
     """The sentence of a create that failed; nothing is left of it."""
     said = cli.refused("create", "one", "--kernel", cli.path / "kernel", "--initrd", cli.path / "initrd", *argv,

@@ -60,6 +60,31 @@ static void test_kept(void **state)
 	seed_settings_done(&settings);
 }
 
+static void test_changed(void **state)
+{
+	struct seed_settings settings = { 0 };
+	struct seed_settings given = { 0 };
+	struct seed_settings hostname = { 0 };
+
+	(void)state;
+	make(&settings);
+	settings.instance_id = strdup("iid-1");
+	assert_int_equal(seed_settings_add_keys(&given, KEY " c\n", strlen(KEY) + 3, NULL), 0);
+	seed_settings_change(&settings, &given);
+	assert_int_equal(given.key_count, 0);
+	assert_int_equal(settings.key_count, 1);
+	assert_int_equal(settings.keys_size, strlen(KEY) + 2);
+	assert_string_equal(settings.keys[0], KEY " c");
+	assert_string_equal(settings.hostname, "Box-1");
+	assert_string_equal(settings.user_data, USER_DATA);
+	assert_null(settings.instance_id);
+	assert_int_equal(seed_settings_set_hostname(&hostname, "other", NULL), 0);
+	seed_settings_change(&settings, &hostname);
+	assert_string_equal(settings.hostname, "other");
+	assert_int_equal(settings.key_count, 1);
+	seed_settings_done(&settings);
+}
+
 static void test_only_a_hostname(void **state)
 {
 	const struct scratch *scratch = *state;
@@ -225,6 +250,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_kept),
+		cmocka_unit_test(test_changed),
 		TEST(test_only_a_hostname),
 		cmocka_unit_test(test_hostnames),
 		cmocka_unit_test(test_user_data),
