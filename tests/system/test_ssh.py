@@ -42,7 +42,7 @@ def test_host_key_is_kept_with_the_vm_and_held_to_it(ssh, tartlet, vm):
     known_hosts.unlink(missing_ok=True)
     ssh("-l", "root", ["true"])
     kept = known_hosts.read_text()
-    assert kept.startswith("shared ")
+    assert kept.startswith("vm ")
     ssh("-l", "root", ["true"])
     assert known_hosts.read_text() == kept
     kind = {"ssh-ed25519": "ed25519", "ssh-rsa": "rsa", "ecdsa-sha2-nistp256": "ecdsa"}[kept.split()[1]]
