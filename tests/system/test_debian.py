@@ -7,6 +7,7 @@ for the state that it needs (`up`, `down`), so that one can run alone, too.
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import tempfile
@@ -161,13 +162,6 @@ def test_exec_takes_and_gives_megabytes(home, plover):
     assert plover.run("sudo sha256sum /tmp/given").split()[0] == pattern.sha256(3_000_000)
 
 
-def test_tartlet_exec(home, plover):
-    """As root, by the agent of the distribution, which systemd started."""
-    plover.up()
-    done = home.command("exec", "plover", "sh", "-c", "hostname; id -un; echo why >&2; exit 9", expect=9)
-    assert (done.stdout, done.stderr) == ("plover\nroot\n", "why\n")
-
-
 def test_running_is_shown(home, plover):
     plover.up()
     assert listed(home) == {"plover": "running"}
@@ -197,6 +191,81 @@ def test_file_from_a_server_in_another_namespace(lab, plover):
         said = plover.run(f"curl -sS http://{topology.SERVER}:{server.port}/file | sha256sum")
     assert said.split()[0] == pattern.sha256(FILE_BYTES)
     assert server.peers == [topology.HOST]
+
+
+# --- suspended and resumed ----------------------------------------------------------------------------------
+
+def test_suspend_and_resume(home, plover):
+    """What was in memory is there, the guest's time went on, and the forward with the same port answers again."""
+    plover.up()
+    ask = "cat /proc/sys/kernel/random/boot_id /run/mark; cut -d ' ' -f 1 /proc/uptime"
+    plover.run("echo remembered | sudo tee /run/mark")
+    *before, uptime = plover.run(ask).split()
+    port = plover.running.port(22)
+    home.command("suspend", "plover", timeout=200)
+    assert plover.running.wait() == 0
+    assert listed(home) == {"plover": "suspended"}
+    assert told(home, "plover")["State"] == "suspended"
+    plover.resume(f"{port}:22")
+    *after, later = plover.run(ask).split()
+    assert after == before and float(later) > float(uptime)
+    assert plover.running.port(22) == port
+    assert plover.by_proxy("cat /run/mark").stdout == "remembered\n"
+    assert listed(home) == {"plover": "running"}
+
+
+# --- tartlet itself in the guest, under its systemd ---------------------------------------------------------
+
+INSTALL = """
+sudo install -m 755 tartlet /usr/local/bin/
+sudo install -m 755 fake_qemu.py /usr/local/bin/qemu-system-x86_64
+sudo mkdir -p /usr/local/lib/systemd/user
+sed s,@bindir@,/usr/local/bin, tartlet@.service.in | sudo tee /usr/local/lib/systemd/user/tartlet@.service
+mkdir -p .config/tartlet
+echo kernel >kernel
+tartlet create wren --kernel kernel --initrd kernel
+echo 'TARTLET_RUN_OPTIONS=--accel tcg --net-vmnet-expose 127.0.0.1:2222:22' >.config/tartlet/wren.env
+systemctl --user daemon-reload
+sudo loginctl enable-linger
+"""
+
+
+@pytest.fixture(scope="module")
+def wren(home, plover):
+    """A VM in the VM, ready to be started as a service. What stands in QEMU's place there is no QEMU: one inside of
+    the other would take an hour."""
+    plover.up()
+    plover.copy(home.program, ROOT / "tests/system/lab/fake_qemu.py",
+                ROOT / "packaging/systemd/tartlet@.service.in")
+    plover.run("set -e" + INSTALL)
+    return "tartlet@wren.service"
+
+
+def journal_has(text):
+    """A command of the guest that waits until the service's journal has it."""
+    return ("timeout 150 journalctl --user-unit tartlet@wren.service --follow --lines all | "
+            f"grep --max-count 1 --fixed-strings {shlex.quote(text)}")
+
+
+def test_vm_as_a_service(plover, wren):
+    """By `systemctl stop` its power button is pressed, which is no failure."""
+    plover.run(f"systemctl --user start {wren} && systemctl --user is-active {wren}")
+    plover.run(journal_has("forward: tcp 127.0.0.1:2222"))
+    [entry] = json.loads(plover.run("tartlet list --format json"))
+    assert (entry["Name"], entry["State"]) == ("wren", "running")
+    assert "127.0.0.1:2222" in plover.run("tartlet forward list wren")
+    plover.run(f"systemctl --user stop {wren}")
+    shown = plover.run(f"systemctl --user show --property ActiveState,Result,ExecMainStatus {wren}")
+    assert set(shown.split()) == {"ActiveState=inactive", "Result=success", "ExecMainStatus=0"}
+    [entry] = json.loads(plover.run("tartlet list --format json"))
+    assert entry["State"] == "stopped"
+
+
+def test_service_that_fails_is_started_again(plover, wren):
+    plover.run("echo FAKE_QEMU=crash >>.config/tartlet/wren.env")
+    plover.run(f"systemctl --user start {wren}")
+    plover.run(journal_has("restart counter is at 1"))
+    plover.run(f"systemctl --user stop {wren}")
 
 
 # --- the end of it ------------------------------------------------------------------------------------------
