@@ -80,7 +80,8 @@ struct vm_draft {
 int vm_draft_begin(const struct vm_home *home, struct vm_draft *ret_draft,
 		   struct error *err) MUST_USE;
 /*
- * Makes the draft the VM `name`, once all of it is on the disk. Takes the home's lock. -EEXIST with a
+ * Makes the draft the VM `name`, once all of it is on the disk. Takes the home's lock and gives it up,
+ * also where the caller had it: this is the last that is done under it. -EEXIST with a
  * sentence when there is such a VM: it stays as it is. On success and failure the draft is still to be
  * ended.
  */

@@ -1,7 +1,8 @@
 """kill -9 at each system call that changes the disk: a VM is then as it was before the command, or as it
 is after it, and the next command leaves nothing behind. And many commands at once on one home.
 
-By default a sample of the system calls is killed at, with --soak each. As in test_cli.py, a fake stands in
+By default a sample of the system calls is killed at, with --soak each. It is tartlet that is killed, and
+qemu-img with it, which it asked the kernel for. As in test_cli.py, a fake stands in
 QEMU's place.
 """
 
