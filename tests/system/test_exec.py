@@ -268,10 +268,10 @@ def test_without_an_agent(execute, tartlet, vm):
 
 
 def test_not_running(execute, tartlet, guest):
-    tartlet.create("idle", guest)
-    assert execute("true", name="idle", expect=2).stderr == b'VM "idle" is not running\n'
+    tartlet.create("idle-exec", guest)
+    assert execute("true", name="idle-exec", expect=2).stderr == b'VM "idle-exec" is not running\n'
     assert execute("true", name="missing", expect=2).stderr == (
         b'the specified VM "missing" does not exist\n')
-    said = tartlet.command("ip", "idle", "--resolver", "agent", expect=1).stderr
+    said = tartlet.command("ip", "idle-exec", "--resolver", "agent", expect=1).stderr
     assert said == ("no IP address found, is your VM running? (also make sure that the QEMU guest agent is running "
                     "inside of a VM)\n")
