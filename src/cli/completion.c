@@ -61,8 +61,10 @@ static void print_vms(enum command_names wanted, const char *const *written, siz
 
 	if (wanted == COMMAND_NAMES_NEW || vm_home_open(&home, NULL) < 0)
 		return;
-	if (vm_directory_names(&home, &names, &count, NULL) < 0)
-		count = 0, names = NULL;
+	if (vm_directory_names(&home, &names, &count, NULL) < 0) {
+		count = 0;
+		names = NULL;
+	}
 	for (size_t i = 0; i < count; i++) {
 		struct vm_directory directory;
 		if (is_written(names[i], written, written_count) ||
