@@ -17,7 +17,7 @@ struct error;
 #define ARCHIVE_CONFIG_NAME	 "config.json"
 #define ARCHIVE_CONFIG_MOST	 ((size_t)64 * 1024)
 #define ARCHIVE_MEMBERS_MOST	 (3 + VM_CONFIG_DISK_MOST)
-#define ARCHIVE_MEMBER_NAME_SIZE 16
+#define ARCHIVE_MEMBER_NAME_SIZE 32
 
 struct archive_member {
 	char name[ARCHIVE_MEMBER_NAME_SIZE]; /* in the archive */
