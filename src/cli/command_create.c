@@ -47,6 +47,7 @@ enum {
 	KEY_BACKING,
 	KEY_LINUX,
 	KEY_DISK_SIZE,
+	KEY_DISK_FORMAT,
 	KEY_CPU,
 	KEY_MEMORY,
 	KEY_FORCE,
@@ -73,6 +74,10 @@ static const struct argp_option options_table[] = {
 	  .arg = "GB",
 	  .doc = "size of the disk in units of 10^9 bytes: an empty one (default with --linux: 50), or "
 		 "IMAGE grown to it" },
+	{ .name = "disk-format",
+	  .key = KEY_DISK_FORMAT,
+	  .arg = "raw",
+	  .doc = "for scripts written for Tart: an empty disk is raw" },
 	{ .name = "cpu", .key = KEY_CPU, .arg = "N", .doc = "virtual CPUs (default: 2)" },
 	{ .name = "memory",
 	  .key = KEY_MEMORY,
@@ -147,6 +152,14 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case KEY_DISK_SIZE:
 		options->disk_gb =
 			command_parse_number(state, "--disk-size", argument, 1, DISK_GB_MOST);
+		return 0;
+	case KEY_DISK_FORMAT:
+		if (strcmp(argument, "raw") != 0)
+			argp_error(
+				state,
+				"invalid value \"%s\" for --disk-format: an empty disk is raw, an image "
+				"stays what it is",
+				argument);
 		return 0;
 	case KEY_CPU:
 		options->cpu_count = (unsigned)command_parse_number(state, "--cpu", argument, 1,

@@ -119,8 +119,11 @@ static int lock_vm(struct run *run, struct error *err)
 	if (vm_lock_holder(run->directory->fd) != 0)
 		return -EALREADY;
 	int r = vm_directory_check_free(run->home, run->directory, err);
-	if (r == 0)
+	if (r == 0) {
 		r = vm_config_load(run->directory->fd, &run->config, err);
+		if (r < 0)
+			error_prefix(err, "VM \"%s\"", run->directory->name);
+	}
 	if (r == 0)
 		r = resolve_mac_collision(run, err);
 	if (r < 0)
@@ -449,7 +452,8 @@ int command_run(int argc, char **argv)
 
 	run_options_parse(argc, argv, &options);
 	if (options.not_available) {
-		fprintf(stderr, "%s is not available yet\n", options.not_available);
+		fprintf(stderr, "%s is not available yet: --net-vmnet is the network there is\n",
+			options.not_available);
 		run_options_done(&options);
 		return COMMAND_FAILED;
 	}

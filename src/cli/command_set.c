@@ -384,7 +384,10 @@ int command_set(int argc, char **argv)
 	if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
 		return COMMAND_USAGE;
 	if (options.not_available) {
-		fprintf(stderr, "%s is not available\n", options.not_available);
+		fprintf(stderr,
+			"%s is not available: a screen follows its window as the guest likes, and "
+			"there is no serial number to change\n",
+			options.not_available);
 		return COMMAND_FAILED;
 	}
 	return named_vm_act(options.name, COMMAND_VM_STATE, set, &options);

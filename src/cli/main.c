@@ -2,6 +2,7 @@
 
 #include <argp.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,6 +137,20 @@ static void set_help_layout(int argc, char **argv)
 	}
 }
 
+/* Whoever reads half of a list must not take it for the whole. A reader who has left knows it, and for a command
+ * that runs something, what it says is beside the point. */
+static int check_output(const struct command *command, int code)
+{
+	struct pollfd output = { .fd = STDOUT_FILENO, .events = POLLOUT };
+
+	if (code != COMMAND_OK || command->run == command_run || command->run == command_netns ||
+	    (fflush(stdout) == 0 && !ferror(stdout)))
+		return code;
+	if (poll(&output, 1, 0) < 0 || !(output.revents & POLLERR))
+		fprintf(stderr, "standard output did not take all that there is to say\n");
+	return COMMAND_FAILED;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct argp argp = {
@@ -172,5 +187,6 @@ int main(int argc, char **argv)
 		return COMMAND_USAGE;
 	snprintf(name, sizeof(name), "tartlet %s", choice.command->name);
 	argv[choice.first] = name;
-	return choice.command->run(argc - choice.first, argv + choice.first);
+	return check_output(choice.command,
+			    choice.command->run(argc - choice.first, argv + choice.first));
 }

@@ -30,7 +30,6 @@ enum {
 	KEY_ACCEL,
 	KEY_ROOT_DISK,
 	KEY_DISK,
-	KEY_SUSPENDABLE,
 };
 
 static const struct argp_option options_table[] = {
@@ -40,6 +39,17 @@ static const struct argp_option options_table[] = {
 	  .doc = "native vmnet network in this process (the default; options of it imply it)" },
 	{ .name = "net-bridged", .key = KEY_BRIDGED, .arg = "IF", .doc = "not available yet" },
 	{ .name = "net-softnet", .key = KEY_SOFTNET, .doc = "not available yet" },
+	/* Tart's scripts have them: better the same sentence than "unrecognized option". */
+	{ .name = "net-softnet-allow", .key = KEY_SOFTNET, .arg = "RULES", .flags = OPTION_HIDDEN },
+	{ .name = "net-softnet-block", .key = KEY_SOFTNET, .arg = "RULES", .flags = OPTION_HIDDEN },
+	{ .name = "net-softnet-expose",
+	  .key = KEY_SOFTNET,
+	  .arg = "SPECS",
+	  .flags = OPTION_HIDDEN },
+	{ .name = "net-softnet-control-fd",
+	  .key = KEY_SOFTNET,
+	  .arg = "FD",
+	  .flags = OPTION_HIDDEN },
 	{ .name = "net-host", .key = KEY_HOST, .doc = "not available yet" },
 	{ .doc = "Machine:", .group = 2 },
 	{ .name = "net-attach",
@@ -68,10 +78,6 @@ static const struct argp_option options_table[] = {
 	  .doc = "one more disk for this run, a file (raw or qcow2) or a block device; OPTIONS, "
 		 "separated by commas: ro, sync=none|fsync|full, "
 		 "caching=automatic|cached|uncached",
-	  .group = 2 },
-	{ .name = "suspendable",
-	  .key = KEY_SUSPENDABLE,
-	  .doc = "for scripts written for Tart: every VM can be suspended",
 	  .group = 2 },
 	{ .name = "root-disk-opts",
 	  .key = KEY_ROOT_DISK,
@@ -129,8 +135,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &options->network;
 		state->child_inputs[1] = &options->devices;
-		return 0;
-	case KEY_SUSPENDABLE:
 		return 0;
 	case KEY_SERIAL:
 		options->serial = true;

@@ -79,7 +79,7 @@ static int rename_directory(const struct vm_home *home, const char *from, const 
 	}
 	int r = -errno;
 	if (r == -EEXIST)
-		error_set(err, "VM \"%s\" already exists", to);
+		error_set(err, "VM \"%s\" already exists: choose another name, or delete it", to);
 	else
 		error_set(err, "cannot rename the VM \"%s\" to \"%s\": %s", from, to, strerror(-r));
 	return vm_home_explain_write(home, r, err);
@@ -122,7 +122,7 @@ int vm_journal_rename(const struct vm_home *home, const struct vm_directory *dir
 	const char *from = directory->name;
 
 	if (is_there(home, to)) {
-		error_set(err, "VM \"%s\" already exists", to);
+		error_set(err, "VM \"%s\" already exists: choose another name, or delete it", to);
 		return -EEXIST;
 	}
 	int r = begin(home, json_pack("{ss ss ss}", "do", "rename", "from", from, "to", to), err);

@@ -108,11 +108,14 @@ def test_stop_of_a_guest_that_does_not_go_down(program, unit):
     waiting = command(program, unit, line, MAINPID=str(pid), TARTLET_SHUTDOWN_SECONDS="1")
     assert subprocess.run(waiting, timeout=20, check=False).returncode == 124
     os.kill(pid, signal.SIGCONT)
-    last = command(program, unit, lines(unit, "ExecStop")[2])
-    assert subprocess.run(last, env=program.environment, timeout=40, check=False,
-                          capture_output=True).returncode == 0
+    process.send_signal(signal.SIGTERM)  # what systemd does next
     assert process.wait(timeout=20) == 0
     process.stdout.close()
+
+
+def test_stop_of_what_ended_by_itself_changes_nothing(unit):
+    """systemd goes through these lines after a clean exit, too, without a MAINPID: a VM that was suspended stays so."""
+    assert lines(unit, "ExecStop") and not [line for line in lines(unit, "ExecStop") if "tartlet" in line]
 
 
 def test_options_that_are_wrong_are_not_tried_again(program, unit):

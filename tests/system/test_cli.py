@@ -265,7 +265,7 @@ def test_exclusive_among_themselves(cli):
 
 @pytest.mark.parametrize("other", OTHERS)
 def test_not_available_yet(cli, other):
-    assert cli.refused("run", "x", *other, expect=1) == f"{other[0]} is not available yet\n"
+    assert cli.refused("run", "x", *other, expect=1) == f"{other[0]} is not available yet: --net-vmnet is the network there is\n"
     assert not cli.home.exists()
 
 
@@ -508,8 +508,8 @@ def test_ip_of_a_vm_that_never_ran(cli, vm, argv, more):
 ])
 def test_damaged_config(cli, vm, text, said):
     (cli.home / "vms/one/config.json").write_text(text)
-    assert said in cli.refused("get", "one", expect=1)
-    assert said in cli.refused("run", "one", expect=1)
+    assert f'VM "one": {said}' in cli.refused("get", "one", expect=1)
+    assert f'VM "one": {said}' in cli.refused("run", "one", expect=1)
     assert cli.run("list", "--quiet")[0] == "one\n"
     cli.run("delete", "one")
 
@@ -1085,3 +1085,13 @@ def test_scope_where_systemd_is(cli, vm):
                          "PIDs", "au", "1", str(qemu), "Description", "s", "Virtual machine one", "CollectMode",
                          "s", "inactive-or-failed", "0", ""]
     assert code == 0 and f"tartlet-one-{qemu}.scope could not be made" in errors
+
+
+@pytest.mark.parametrize("argv", [("list",), ("get", "one"), ("list", "--format", "json")])
+def test_output_that_is_not_taken(cli, argv):
+    """A script must not take half of a list for the whole."""
+    cli.create("one")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([cli.program, *argv], env=cli.environment, stdin=subprocess.DEVNULL, stdout=full,
+                              stderr=subprocess.PIPE, text=True, timeout=40, check=False)
+    assert (done.returncode, done.stderr) == (1, "standard output did not take all that there is to say\n")

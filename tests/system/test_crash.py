@@ -44,6 +44,7 @@ CREATE = ("--kernel", "kernel", "--initrd", "initrd")
 OPERATIONS = [
     Operation("create", ("create", "three", *CREATE, "--disk", "image", "--cpu", "4"), ("three",)),
     Operation("create by force", ("create", "one", *CREATE, "--force"), ("one",)),
+    Operation("create an empty disk", ("create", "three", "--linux", "--disk-size", "1"), ("three",)),
     Operation("clone", ("clone", "one", "three"), ("three",)),
     Operation("clone by force", ("clone", "one", "two", "--force"), ("two",)),
     Operation("set", ("set", "one", "--cpu", "5", "--memory", "64", "--disk-size", "1")),

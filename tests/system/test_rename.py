@@ -52,8 +52,8 @@ def test_what_is_refused(cli):  # noqa: F811
     cli.create("one")
     cli.create("two", "--cpu", 4)
     assert cli.refused("rename", "none", "three") == 'the specified VM "none" does not exist\n'
-    assert cli.refused("rename", "one", "two") == 'VM "two" already exists\n'
-    assert cli.refused("rename", "one", "one") == 'VM "one" already exists\n'
+    assert cli.refused("rename", "one", "two") == 'VM "two" already exists: choose another name, or delete it\n'
+    assert cli.refused("rename", "one", "one") == 'VM "one" already exists: choose another name, or delete it\n'
     assert "should be a local name" in cli.refused("rename", "one", "a/b")
     assert cli.run("list", "-q")[0] == "one\ntwo\n"
     assert cli.config("two")["cpuCount"] == 4

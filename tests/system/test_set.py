@@ -92,7 +92,8 @@ def test_growth_that_fails_changes_nothing(cli):  # noqa: F811
 def test_what_is_refused(cli, vm):  # noqa: F811
     assert cli.refused("set", "none", "--cpu", 2, expect=2) == 'the specified VM "none" does not exist\n'
     for option in ("--display-refit", "--no-display-refit", "--random-serial"):
-        assert cli.refused("set", vm, option, "--cpu", 3, expect=1) == f"{option} is not available\n"
+        assert cli.refused("set", vm, option, "--cpu", 3, expect=1) == f"{option} is not available: a screen follows its window as the " \
+            "guest likes, and there is no serial number to change\n"
     running = cli.start(vm, "--accel", "tcg")
     assert cli.refused("set", vm, "--cpu", 3, expect=2) == 'VM "one" is running\n'
     assert cli.refused("set", vm, "--disk", raw_image(cli.path / "image"), expect=2) == 'VM "one" is running\n'

@@ -115,7 +115,8 @@ static void test_rename_that_fails(void **state)
 
 	assert_int_equal(mkdirat(home->vms_fd, "two", 0700), 0);
 	assert_int_equal(vm_journal_rename(home, &fixture->one, "two", &err), -EEXIST);
-	assert_string_equal(err.text, "VM \"two\" already exists");
+	assert_string_equal(err.text,
+			    "VM \"two\" already exists: choose another name, or delete it");
 	fake_assignments_refuse(VMNET_BUFFER_EXHAUSTED, 1);
 	assert_int_equal(vm_journal_rename(home, &fixture->one, "three", &err), -ENOSPC);
 	assert_string_equal(err.text,
