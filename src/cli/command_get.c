@@ -183,8 +183,10 @@ static int print_vm(const struct vm_home *home, const struct vm_directory *direc
 	struct vm_config config;
 	struct error err;
 
-	if (vm_config_load(directory->fd, &config, &err) < 0) {
-		error_prefix(&err, "VM \"%s\"", directory->name);
+	int r = vm_config_load(directory->fd, &config, &err);
+	if (r < 0) {
+		if (r == -EINVAL) /* what a person may have written */
+			error_prefix(&err, "VM \"%s\"", directory->name);
 		return command_fail(COMMAND_FAILED, &err);
 	}
 	int code = COMMAND_OK;

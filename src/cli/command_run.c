@@ -121,7 +121,8 @@ static int lock_vm(struct run *run, struct error *err)
 	int r = vm_directory_check_free(run->home, run->directory, err);
 	if (r == 0) {
 		r = vm_config_load(run->directory->fd, &run->config, err);
-		if (r < 0)
+		if (r ==
+		    -EINVAL) /* what a person may have written; the others are the contract's */
 			error_prefix(err, "VM \"%s\"", run->directory->name);
 	}
 	if (r == 0)
