@@ -304,7 +304,7 @@ def wren(tartlet, guest, scratch):
     image = scratch / "wren.img"
     raw_image(image, 16 * MIB)
     tartlet.command("create", "wren", "--kernel", guest["vmlinux"], "--initrd", guest["initrd"], "--memory", 256,
-                    "--cmdline", "console=ttyS0 quiet", "--from-disk", image)
+                    "--cmdline", "console=ttyS0 quiet no_timer_check", "--from-disk", image)
     yield "wren"
     tartlet.command("delete", "wren")
 
@@ -366,7 +366,7 @@ def boot_disk(path, guest, cmdline):
 
 def test_uefi_boots_the_disk(tartlet, guest, scratch):
     """From a layer over an image, which stays as it is."""
-    image = boot_disk(scratch / "efi.img", guest, "console=ttyS0 quiet")
+    image = boot_disk(scratch / "efi.img", guest, "console=ttyS0 quiet no_timer_check")
     before = image.stat().st_mtime_ns
     tartlet.command("create", "firm", "--from-disk", image, "--backing", "--memory", 512)
     running = tartlet.run("firm", expose=["0:2"])

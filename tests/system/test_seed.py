@@ -145,7 +145,7 @@ def seeded(tartlet, guest, keys, scratch):
     data = scratch / "user-data"
     data.write_text(USER_DATA + "# more\n" * 20_000)
     tartlet.command("create", "seeded", "--kernel", guest["vmlinux"], "--initrd", guest["initrd"], "--memory", 256,
-                    "--cmdline", "console=ttyS0 quiet", "--ssh-key", public(keys[0]),
+                    "--cmdline", "console=ttyS0 quiet no_timer_check", "--ssh-key", public(keys[0]),
                     "--cloud-init-user-data", data, "--hostname", "beagle")
     running = tartlet.run("seeded", expose=["0:2"])
     running.up()
