@@ -1,7 +1,7 @@
 """kill -9 at each system call that changes the disk: a VM is then as it was before the command, or as it
 is after it, and the next command leaves nothing behind. And many commands at once on one home.
 
-By default a sample of the system calls is killed at, with --soak each. It is tartlet that is killed, and
+It is tartlet that is killed, at each of its system calls that change the disk, and
 qemu-img with it, which it asked the kernel for. As in test_cli.py, a fake stands in
 QEMU's place.
 """
@@ -25,7 +25,6 @@ from test_disks import MIB, qcow2_image, raw_image
 CHANGES = ("mkdir", "mkdirat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir", "link", "linkat",
            "symlink", "symlinkat", "truncate", "ftruncate", "fallocate", "write", "pwrite64", "writev",
            "copy_file_range", "fsync", "fdatasync", "chmod", "fchmod", "fchmodat")
-SAMPLE = 10
 MAC = "02:00:00:00:00:00"
 
 
@@ -121,20 +120,8 @@ def inject_at(calls, number):
     return f"inject={name}:signal=KILL:when={same}"
 
 
-def sample(calls, soak):
-    """Numbers of system calls, from 1: all of them, or some, and then all that move and remove."""
-    if soak:
-        return range(1, len(calls) + 1)
-    step = max(1, len(calls) // SAMPLE)
-    moves = [number for number, call in enumerate(calls, 1) if call.startswith(("rename", "unlink"))]
-    behind = [number + 1 for number in moves if number < len(calls)]
-    some = list(range(1, len(calls) + 1, step))
-    chosen = sorted({*some, *moves, *behind})
-    return chosen if len(chosen) <= 2 * SAMPLE else sorted({*some, *moves[-SAMPLE:]})
-
-
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
-def test_killed(template, tmp_path, request, operation):
+def test_killed(template, tmp_path, operation):
     trace = ["strace", "-qq", "-o", tmp_path / "trace", "-e", f"trace={','.join(CHANGES)}"]
     whole = Copy(template, tmp_path / "whole")
     before = whole.state(operation.new)
@@ -144,7 +131,7 @@ def test_killed(template, tmp_path, request, operation):
     assert before != after
     calls = [line for line in (tmp_path / "trace").read_text().splitlines() if re.match(r"\w+\(", line)]
     seen = {"before": 0, "after": 0}
-    for number in sample(calls, request.config.getoption("--soak")):
+    for number in range(1, len(calls) + 1):
         copy = Copy(template, tmp_path / str(number))
         inject = inject_at(calls, number)
         killed = copy.run(*operation.argv, wrapper=[*trace, "-e", inject])
