@@ -41,17 +41,13 @@ static bool port_refresh(struct filter_port *port, const struct mac_addr *mac)
 	return true;
 }
 
-/* Whoever is bound and says so is through; only then is it worth asking again. */
+/* Asked for each frame: a lease that ended may be another guest's by now. */
 static bool port_judge(struct filter_port *port, const struct frame *frame,
 		       enum drop_reason *ret_reason)
 {
-	if (filter_judge_source(frame, &port->binding, ret_reason))
-		return true;
-	if (!port_refresh(port, &frame->packet.mac_source)) {
-		*ret_reason = DROP_BAD_SOURCE_MAC;
-		return false;
-	}
-	return filter_judge_source(frame, &port->binding, ret_reason);
+	*ret_reason = DROP_BAD_SOURCE_MAC;
+	return port_refresh(port, &frame->packet.mac_source) &&
+	       filter_judge_source(frame, &port->binding, ret_reason);
 }
 
 static void ingress_push(struct frame_sink *sink, struct frame *frame)
