@@ -12,6 +12,7 @@ import time
 
 import pytest
 from lab.tartlet import children, qemu_pids, wait_gone
+from lab.waiting import until
 from test_cli import cli  # noqa: F401
 
 PROMPT = "# "
@@ -124,7 +125,9 @@ def test_console_into_a_file(tartlet, jay, scratch):
     log = scratch / "console, a.log"
     log.write_text("kept\n")
     running = tartlet.run(jay, "--serial-path", os.path.relpath(log), expose=["0:2"])
+    # The echo has ended when the guest's kernel has the text; it goes out by the serial port afterwards.
     running.up().run("echo said on the console >/dev/console")
+    until(lambda: "said on the console" in log.read_text(errors="replace"), 60, "what was said is in the file")
     running.end()
     text = log.read_text(errors="replace")
     assert text.startswith("kept\n") and "said on the console" in text
