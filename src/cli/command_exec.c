@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/printable.h"
 #include "base/utf8.h"
 #include "cli/command.h"
 #include "cli/named_vm.h"
-#include "cli/printable.h"
 #include "vm/agent_exec.h"
 #include "vm/vm_lock.h"
 

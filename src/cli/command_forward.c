@@ -6,11 +6,11 @@
 
 #include "base/fd.h"
 #include "cli/command.h"
-#include "cli/forward_spec.h"
 #include "cli/forward_text.h"
 #include "cli/named_vm.h"
 #include "control/control_client.h"
 #include "control/control_json.h"
+#include "spec/forward_spec.h"
 #include "vm/vm_lock.h"
 
 enum action {

@@ -8,10 +8,10 @@
 
 #include "base/fd.h"
 #include "base/held_signals.h"
+#include "base/printable.h"
 #include "cli/command.h"
 #include "cli/memory_limit.h"
 #include "cli/named_vm.h"
-#include "cli/printable.h"
 #include "cli/progress.h"
 #include "vm/mac_owner.h"
 #include "vm/seed_settings.h"

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "cli/command.h"
-#include "cli/subnet_spec.h"
+#include "spec/subnet_spec.h"
 
 #define MTU_LEAST 576
 #define MTU_MOST  65520

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 
 #include "base/addr.h"
-#include "cli/forward_spec.h"
-#include "cli/rule_lists.h"
+#include "spec/forward_spec.h"
+#include "spec/rule_lists.h"
 #include "vmnet/vmnet.h"
 
 struct network_options {

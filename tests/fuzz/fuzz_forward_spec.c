@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "cli/forward_spec.h"
+#include "spec/forward_spec.h"
 #include "vmnet/vmnet.h"
 
 #define SPEC_TEXT_SIZE 128

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "cli/subnet_spec.h"
+#include "spec/subnet_spec.h"
 
 static void check_addresses(const char *text)
 {

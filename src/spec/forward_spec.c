@@ -1,4 +1,4 @@
-#include "cli/forward_spec.h"
+#include "spec/forward_spec.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,9 +7,8 @@
 #include <strings.h>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "base/text.h"
-#include "cli/printable.h"
-#include "control/control_json.h"
 #include "vmnet/vmnet.h"
 
 /* Tart's own sentence (its section in the contract); the address and the ranges are ours. */
@@ -228,9 +227,9 @@ static bool check_count(const struct piece *piece, const struct forward_specs *s
 
 	for (size_t i = 0; i < specs->count; i++)
 		count += specs->items[i].count;
-	if (count > CONTROL_FORWARDS_MOST)
+	if (count > FORWARD_SPECS_MOST)
 		return refuse(piece, "with it there are %zu forwards, at most %zu are possible",
-			      count, CONTROL_FORWARDS_MOST);
+			      count, FORWARD_SPECS_MOST);
 	return true;
 }
 

@@ -1,4 +1,4 @@
-#include "cli/rule_lists.h"
+#include "spec/rule_lists.h"
 
 #include <stdlib.h>
 #include <string.h>

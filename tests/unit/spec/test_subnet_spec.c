@@ -1,4 +1,4 @@
-#include "cli/subnet_spec.h"
+#include "spec/subnet_spec.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
-#include "cli/subnet_spec.h"
+#include "spec/subnet_spec.h"
 
 #include "base/error.h"
-#include "cli/printable.h"
+#include "base/printable.h"
 
 #define LENGTH_LEAST 8
 #define LENGTH_MOST  30 /* gateway and one guest */

@@ -1,5 +1,5 @@
 /* Lists of rules, as people write them on the command line. */
-#include "cli/rule_lists.h"
+#include "spec/rule_lists.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -19,6 +19,9 @@
 struct error;
 struct vmnet_port_forward;
 
+#define FORWARD_SPECS_MOST                                                                         \
+	((size_t)4096) /* forwards of all specs together: as many as a network has */
+
 struct forward_spec {
 	uint8_t protocol;	/* IPPROTO_TCP or IPPROTO_UDP */
 	struct ip_addr address; /* IP_FAMILY_NONE = not written */

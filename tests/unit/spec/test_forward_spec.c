@@ -1,4 +1,4 @@
-#include "cli/forward_spec.h"
+#include "spec/forward_spec.h"
 
 #include <arpa/inet.h>
 #include <setjmp.h>
