@@ -286,6 +286,20 @@ VMNET_EXPORT void vmnet_network_configuration_set_log_callback(
 	void (*callback)(void *context, enum vmnet_log_level level, const char *line),
 	void *context);
 
+/*
+ * call(context, error) is called once by vmnet_network_create(), on its thread, when everything is reserved,
+ * bound and opened and before the network's thread is started: the place to give up rights (namespaces,
+ * capabilities, another user, an empty root), so that the network's thread never has them. From then on the
+ * network opens no file by a path and needs no right beyond sockets of IPv4, IPv6 and ping; what it
+ * still reads are resolv.conf, hosts and the records of what other networks hold. A negative errno fails the
+ * create whole, with the sentence that was left in `error`, if any. It must not call into the library.
+ * NULL: nothing is called.
+ */
+VMNET_EXPORT void
+vmnet_network_configuration_set_before_thread(vmnet_network_configuration_ref config,
+					      int (*call)(void *context, char error[512]),
+					      void *context);
+
 /* A pcapng capture of what passes the ports is written to fd from its position on; fd is duplicated
  * and stays the caller's. A pipe that is full loses whole packets, it never holds the network up.
  * VMNET_INVALID_ARGUMENT when fd is not open. */

@@ -17,7 +17,9 @@ int host_real_domain(uint8_t family)
 
 uint32_t host_real_scope(const struct host_real *real, const struct ip_addr *to)
 {
-	return ip_addr_is_link_local(to) ? resolv_conf_scope(&real->resolv_conf, to) : 0;
+	return ip_addr_is_link_local(to)
+		       ? resolv_conf_scope(&real->resolv_conf, to, &real->view.query)
+		       : 0;
 }
 
 int host_real_local_endpoint(int fd, struct ip_endpoint *ret_local)

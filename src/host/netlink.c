@@ -2,7 +2,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <net/if.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -44,6 +46,17 @@ int netlink_init(struct netlink *netlink)
 	int on = 1;
 	(void)setsockopt(netlink->fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
 	return 0;
+}
+
+uint32_t netlink_find_link(const struct netlink *netlink, const char *name)
+{
+	struct ifreq request = { 0 };
+	size_t size = strlen(name);
+
+	if (size >= sizeof(request.ifr_name))
+		return 0;
+	memcpy(request.ifr_name, name, size);
+	return ioctl(netlink->fd, SIOCGIFINDEX, &request) < 0 ? 0 : (uint32_t)request.ifr_ifindex;
 }
 
 void netlink_done(struct netlink *netlink)

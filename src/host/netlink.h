@@ -76,6 +76,10 @@ int netlink_dump_routes(struct netlink *netlink, enum ip_family family, uint8_t 
 int netlink_find_source(struct netlink *netlink, const struct ip_addr *to, uint32_t link,
 			struct ip_addr *ret_source) MUST_USE;
 
+/* The index of the link of that name, 0 = none. Asked on the socket that is there: if_nametoindex() makes one
+ * of its own, and looks into /proc for which kinds there are. */
+uint32_t netlink_find_link(const struct netlink *netlink, const char *name);
+
 /* The next message of a datagram; false at its end, or where it is malformed. */
 bool netlink_next(struct reader *datagram, struct netlink_message *ret_message) MUST_USE;
 /* False for a message of another kind or family, or a malformed one. */

@@ -66,7 +66,8 @@ size_t resolv_conf_parse(struct text_view text,
 }
 
 /* Looked up each time: an interface that is made again has another number. */
-uint32_t resolv_conf_scope(const struct resolv_conf *conf, const struct ip_addr *addr)
+uint32_t resolv_conf_scope(const struct resolv_conf *conf, const struct ip_addr *addr,
+			   const struct netlink *netlink)
 {
 	for (size_t i = 0; i < conf->count; i++) {
 		const struct resolv_conf_server *server = &conf->server[i];
@@ -75,7 +76,7 @@ uint32_t resolv_conf_scope(const struct resolv_conf *conf, const struct ip_addr 
 
 		if (server->interface[0] == '\0' || !ip_addr_equal(&server->at.addr, addr))
 			continue;
-		index = if_nametoindex(server->interface);
+		index = netlink_find_link(netlink, server->interface);
 		if (index == 0 && text_parse_u16(text_view_of(server->interface), &number))
 			index = number; /* some write the number itself */
 		return index;

@@ -3,6 +3,7 @@
 
 #include "base/addr.h"
 #include "host/file_change.h"
+#include "host/netlink.h"
 
 #define RESOLV_CONF_MAX		   8
 #define RESOLV_CONF_INTERFACE_SIZE 16 /* IF_NAMESIZE; its headers contradict each other */
@@ -30,7 +31,8 @@ size_t resolv_conf_servers(struct resolv_conf *conf, uint64_t now_ns,
 
 /* The interface number that belongs to an address, where it is that of a server with one as the file
  * was read last; 0 = none. */
-uint32_t resolv_conf_scope(const struct resolv_conf *conf, const struct ip_addr *addr);
+uint32_t resolv_conf_scope(const struct resolv_conf *conf, const struct ip_addr *addr,
+			   const struct netlink *netlink);
 
 /* At most RESOLV_CONF_MAX servers of a text, each address once. Returns how many. */
 size_t resolv_conf_parse(struct text_view text,

@@ -347,6 +347,14 @@ void vmnet_network_configuration_set_log_callback(vmnet_network_configuration_re
 	config->log_context = context;
 }
 
+void vmnet_network_configuration_set_before_thread(vmnet_network_configuration_ref config,
+						   int (*call)(void *context, char error[512]),
+						   void *context)
+{
+	config->before_thread = call;
+	config->before_thread_context = context;
+}
+
 vmnet_return_t vmnet_network_configuration_set_capture_fd(vmnet_network_configuration_ref config,
 							  int fd)
 {

@@ -47,6 +47,8 @@ struct vmnet_network_configuration {
 	int capture_fd; /* a duplicate; -1 = none */
 	void (*log_callback)(void *context, enum vmnet_log_level level, const char *line);
 	void *log_context;
+	int (*before_thread)(void *context, char error[512]);
+	void *before_thread_context;
 	/* An address of family NONE is chosen when the subnet is known. */
 	struct gateway_reservation reservations[GATEWAY_MAX_RESERVATIONS];
 	uint32_t reservation_count;

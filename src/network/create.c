@@ -140,6 +140,23 @@ static struct vmnet_network *create_network(const struct vmnet_network_configura
 	return network;
 }
 
+/* The program's turn to give up rights: everything that needs one has been had. */
+static int create_call_before_thread(const struct vmnet_network_configuration *config,
+				     struct error *err)
+{
+	char sentence[ERROR_TEXT_SIZE] = "";
+
+	if (!config->before_thread)
+		return 0;
+	int status = config->before_thread(config->before_thread_context, sentence);
+	if (status >= 0)
+		return 0;
+	sentence[sizeof(sentence) - 1] = '\0';
+	if (sentence[0] != '\0')
+		error_set(err, "%s", sentence);
+	return status;
+}
+
 vmnet_network_ref vmnet_network_create(vmnet_network_configuration_ref config,
 				       vmnet_return_t *status)
 {
@@ -151,6 +168,8 @@ vmnet_network_ref vmnet_network_create(vmnet_network_configuration_ref config,
 		result = network_stages_new(network, config, &err);
 	if (result == 0)
 		result = create_bind(network, config, &err);
+	if (result == 0)
+		result = create_call_before_thread(config, &err);
 	if (result == 0)
 		result = network_start(network, &err);
 	if (result < 0) {

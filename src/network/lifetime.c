@@ -18,19 +18,9 @@
 #define LIFETIME_DRAIN_NS      (5 * NS_PER_S)
 #define LIFETIME_DRAIN_STEP_NS (5 * NS_PER_MS)
 
-static void *lifetime_thread(void *context)
-{
-	struct vmnet_network *network = context;
-	int status = loop_run(network->loop);
-
-	if (status < 0)
-		log_write(&network->log, LOG_LEVEL_ERROR, "the event loop ended: %s",
-			  strerror(-status));
-	return NULL;
-}
-
-/* 15 bytes of the name, cut where a character begins; what a host's tools show. */
-static void lifetime_name_thread(struct vmnet_network *network)
+/* 15 bytes of the name, cut where a character begins; what a host's tools show. Called by the thread itself:
+ * another one would need /proc for it. */
+static void lifetime_name_thread(const struct vmnet_network *network)
 {
 	const char *whole = network_name(network);
 	char name[16];
@@ -40,7 +30,20 @@ static void lifetime_name_thread(struct vmnet_network *network)
 		size--;
 	memcpy(name, whole, size);
 	name[size] = '\0';
-	(void)pthread_setname_np(network->thread, name); /* only a convenience */
+	(void)pthread_setname_np(pthread_self(), name); /* only a convenience */
+}
+
+static void *lifetime_thread(void *context)
+{
+	struct vmnet_network *network = context;
+
+	lifetime_name_thread(network);
+	int status = loop_run(network->loop);
+
+	if (status < 0)
+		log_write(&network->log, LOG_LEVEL_ERROR, "the event loop ended: %s",
+			  strerror(-status));
+	return NULL;
 }
 
 /* The thread inherits a mask with every signal blocked: signals are the program's business. */
@@ -60,7 +63,6 @@ int network_start(struct vmnet_network *network, struct error *err)
 		return -status;
 	}
 	network->thread_runs = true;
-	lifetime_name_thread(network);
 	return 0;
 }
 

@@ -251,6 +251,10 @@ static void test_dumps(void **state)
 	/* No such link. The next question is not confused by it. */
 	assert_true(netlink_find_source(netlink, &to, 0x7ffffff0, &source) < 0);
 	assert_int_equal(netlink_find_source(netlink, &to, 1, &source), 0);
+	assert_int_equal(netlink_find_link(netlink, "lo"), 1);
+	assert_int_equal(netlink_find_link(netlink, "nothing"), 0);
+	assert_int_equal(netlink_find_link(netlink, ""), 0);
+	assert_int_equal(netlink_find_link(netlink, "a-name-that-is-too-long"), 0);
 	netlink_done(netlink);
 	free(netlink);
 }
