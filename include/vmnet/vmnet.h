@@ -60,7 +60,7 @@ typedef enum vmnet_return {
 } vmnet_return_t;
 
 typedef enum vmnet_mode {
-	VMNET_HOST_MODE = 1000,	   /* gateway and guests only: no NAT */
+	VMNET_HOST_MODE = 1000,	   /* gateway and guests only: no NAT, no names from outside */
 	VMNET_SHARED_MODE = 1001,  /* NAT to the outside */
 	VMNET_BRIDGED_MODE = 1002, /* not a logical network: refused */
 } vmnet_mode_t;
@@ -139,7 +139,11 @@ VMNET_EXPORT vmnet_return_t vmnet_network_configuration_add_port_forwarding_rule
 	vmnet_network_configuration_ref config, uint8_t protocol, sa_family_t address_family,
 	uint16_t internal_port, uint16_t external_port, const void *internal_address);
 
-/* No NAT: guests reach the gateway and each other; forwards still work. */
+/*
+ * No NAT: guests reach the gateway and each other. Forwards still work for others, who all appear as the
+ * gateway, since guests are told of no router. DNS goes on asking the host's resolvers, other than in
+ * VMNET_HOST_MODE: see disable_dns_proxy.
+ */
 VMNET_EXPORT void vmnet_network_configuration_disable_nat44(vmnet_network_configuration_ref config);
 /* No DHCP server: guests configure themselves. */
 VMNET_EXPORT void vmnet_network_configuration_disable_dhcp(vmnet_network_configuration_ref config);

@@ -59,6 +59,7 @@
 	X(BAD_DNS, "bad_dns", "DNS message malformed")                                             \
 	X(DNS_LIMIT, "dns_limit", "too many DNS queries in flight")                                \
 	X(DNS_NO_ANSWER, "dns_no_answer", "no resolver answered in time")                          \
+	X(DNS_OUTSIDE, "dns_outside", "question about a name outside on a host-only network")      \
 	X(BAD_HTTP, "bad_http", "request for a document of the gateway is malformed or refused")   \
 	X(HTTP_LIMIT, "http_limit", "too many connections to the gateway's documents")             \
 	X(UNSENT_BYTES, "unsent_bytes", "acknowledged bytes lost at the end (counted in bytes)")   \

@@ -90,7 +90,8 @@ static int configure(struct netns_run *run, struct error *err)
 	if (!run->options->no_config) {
 		config.address =
 			(struct ip_prefix){ run->network.address, run->network.subnet.length };
-		config.gateway = run->network.gateway;
+		if (!run->options->network.is_host)
+			config.gateway = run->network.gateway;
 		server = run->network.gateway;
 	}
 	int r = resident_configure(&run->resident, &config, &server, err);

@@ -62,6 +62,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 			argp_error(state, "--netns takes no COMMAND");
 		if (!options->join && !options->argv)
 			argp_error(state, "COMMAND is missing");
+		if (options->network.is_host && options->network.is_vmnet)
+			argp_error(state,
+				   "--net-host and the options that begin with --net-vmnet are "
+				   "mutually exclusive");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -13,7 +13,8 @@
 
 /* Away from those of the commands, which begin at 256. */
 enum {
-	KEY_EXPOSE = 512,
+	KEY_HOST = 512,
+	KEY_EXPOSE,
 	KEY_SUBNET,
 	KEY_ALLOW,
 	KEY_BLOCK,
@@ -25,6 +26,10 @@ enum {
 };
 
 static const struct argp_option options_table[] = {
+	{ .name = "net-host",
+	  .key = KEY_HOST,
+	  .doc = "host-only: the guest reaches the gateway and nothing else, by no route, and "
+		 "resolves no names from outside" },
 	{ .name = "net-vmnet-expose",
 	  .key = KEY_EXPOSE,
 	  .arg = "SPECS",
@@ -104,6 +109,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	struct error err;
 
 	switch (key) {
+	case KEY_HOST:
+		options->is_host = true;
+		return 0;
 	case KEY_EXPOSE:
 		options->is_vmnet = true;
 		if (!forward_specs_parse(&options->forwards, argument, &err))

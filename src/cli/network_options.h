@@ -22,6 +22,7 @@ struct network_options {
 	bool has_busy_poll; /* else the default */
 	uint32_t busy_poll_us;
 	bool is_vmnet; /* an option was given that means this kind of network */
+	bool is_host;  /* the gateway and nothing else */
 };
 
 /* A child of a command's parser; its input is a struct network_options, all zero. Ends the program

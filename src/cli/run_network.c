@@ -308,7 +308,8 @@ int run_network_create(const struct run_network_request *request, struct run_net
 	/* Creating may log. */
 	ret_network->name = request->is_vm && request->label ? request->label : request->name;
 	memcpy(plan.mac.ether_addr_octet, request->mac.octet, sizeof(plan.mac.ether_addr_octet));
-	plan.config = vmnet_network_configuration_create(VMNET_SHARED_MODE, &status);
+	plan.config = vmnet_network_configuration_create(
+		request->options->is_host ? VMNET_HOST_MODE : VMNET_SHARED_MODE, &status);
 	if (!plan.config) {
 		error_set(err, "vmnet_network_configuration_create() failed with status %d",
 			  (int)status);

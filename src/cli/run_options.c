@@ -23,7 +23,6 @@ enum {
 	KEY_VMNET = 256,
 	KEY_BRIDGED,
 	KEY_SOFTNET,
-	KEY_HOST,
 	KEY_ATTACH,
 	KEY_SERIAL,
 	KEY_SERIAL_PATH,
@@ -50,7 +49,6 @@ static const struct argp_option options_table[] = {
 	  .key = KEY_SOFTNET,
 	  .arg = "FD",
 	  .flags = OPTION_HIDDEN },
-	{ .name = "net-host", .key = KEY_HOST, .doc = "not available yet" },
 	{ .doc = "Machine:", .group = 2 },
 	{ .name = "net-attach",
 	  .key = KEY_ATTACH,
@@ -103,10 +101,6 @@ static error_t parse_network(int key, struct argp_state *state)
 	case KEY_SOFTNET:
 		parser->networks |= NETWORK_SOFTNET;
 		options->not_available = "--net-softnet";
-		return 0;
-	case KEY_HOST:
-		parser->networks |= NETWORK_HOST;
-		options->not_available = "--net-host";
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -170,6 +164,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		(void)named_vm_parse_only(key, argument, state, &options->name);
 		if (options->network.is_vmnet)
 			parser->networks |= NETWORK_VMNET;
+		if (options->network.is_host)
+			parser->networks |= NETWORK_HOST;
 		if (__builtin_popcount(parser->networks) > 1)
 			argp_error(state,
 				   "--net-bridged, --net-softnet, --net-host and --net-vmnet "
@@ -200,6 +196,7 @@ void run_options_parse(int argc, char **argv, struct run_options *ret_options)
 		       "  tartlet run debian --net-vmnet-expose 2222:22,5353:53/udp\n"
 		       "  tartlet run debian --net-vmnet-expose 127.0.0.1:8000-8009:8000-8009\n"
 		       "  tartlet run debian --net-vmnet-subnet 10.9.8.0/30 --serial\n"
+		       "  tartlet run debian --net-host\n"
 		       "  tartlet run debian --disk data.qcow2 --disk installer.iso:ro\n"
 		       "  tartlet run debian --dir src:~/src --dir /usr/share/doc:ro,tag=doc",
 	};

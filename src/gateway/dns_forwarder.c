@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/list.h"
+#include "gateway/dns_answer.h"
 #include "gateway/gateway_internal.h"
 #include "wire/dns.h"
 
@@ -382,29 +383,12 @@ static void forward(struct dns_forwarder *forwarder, const struct frame *frame,
 	query_next(query);
 }
 
-/* What needs no resolver: our own names, and what we cannot pass on. Returns the answer's size. */
-static size_t answer_here(struct dns_forwarder *forwarder, const struct dns_message *message)
-{
-	struct writer writer =
-		writer_of(forwarder->built, client_size(forwarder->gateway, message));
-	bool built;
-
-	if (message->opcode != 0)
-		built = dns_build_status(&writer, message, DNS_RCODE_NOTIMP);
-	else if (message->question_count != 1)
-		built = dns_build_status(&writer, message, DNS_RCODE_FORMERR);
-	else
-		built = dns_zone_answer(&forwarder->gateway->zone, message, &writer);
-	return built ? writer.position : 0;
-}
-
 void dns_forwarder_input(struct dns_forwarder *forwarder, const struct frame *frame)
 {
 	const struct ip_endpoint client = { frame->packet.ip_source, frame->packet.port_source };
 	struct dns_message message;
 	uint8_t bytes[DNS_FORWARDER_QUERY_MAX];
 	size_t size = frame->payload_size;
-	size_t answer_size;
 
 	/* Port 0 cannot be answered (RFC 768). */
 	if (size > sizeof(bytes) || client.port == 0) {
@@ -416,14 +400,19 @@ void dns_forwarder_input(struct dns_forwarder *forwarder, const struct frame *fr
 		drop(forwarder, DROP_BAD_DNS);
 		return;
 	}
-	answer_size = answer_here(forwarder, &message);
-	if (answer_size > 0)
-		send_to_client(forwarder, &frame->packet.mac_source, &client, forwarder->built,
-			       answer_size);
-	else if (message.opcode == 0 && message.question_count == 1)
+	struct writer writer =
+		writer_of(forwarder->built, client_size(forwarder->gateway, &message));
+	switch (dns_answer(forwarder->gateway, &message, &writer)) {
+	case DNS_ANSWER_HERE:
+		send_to_client(forwarder, &frame->packet.mac_source, &client, writer.data,
+			       writer.position);
+		break;
+	case DNS_ANSWER_OUTSIDE:
 		forward(forwarder, frame, &client, &message, bytes, size);
-	else
-		drop(forwarder, DROP_BAD_DNS);
+		break;
+	case DNS_ANSWER_NONE:
+		break;
+	}
 }
 
 void dns_forwarder_port_gone(struct dns_forwarder *forwarder, uint32_t port)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/list.h"
+#include "gateway/dns_answer.h"
 #include "gateway/gateway_internal.h"
 #include "wire/dns.h"
 
@@ -165,22 +166,21 @@ static void begin_query(struct session *session)
 	struct gateway *gateway = session->owner->gateway;
 	struct writer writer = writer_of(session->out + LENGTH_SIZE, MESSAGE_MAX);
 	struct dns_message query;
-	bool built;
 
 	if (!dns_parse(query_of(session), session->query_size, &query) || query.response) {
 		drop(session, DROP_BAD_DNS);
 		session_close(session);
 		return;
 	}
-	if (query.opcode != 0)
-		built = dns_build_status(&writer, &query, DNS_RCODE_NOTIMP);
-	else if (query.question_count != 1)
-		built = dns_build_status(&writer, &query, DNS_RCODE_FORMERR);
-	else
-		built = dns_zone_answer(&gateway->zone, &query, &writer);
-	if (built) {
+	switch (dns_answer(gateway, &query, &writer)) {
+	case DNS_ANSWER_HERE:
 		begin_write(session, writer.position);
 		return;
+	case DNS_ANSWER_NONE:
+		session_close(session);
+		return;
+	case DNS_ANSWER_OUTSIDE:
+		break;
 	}
 	session->guest_id = query.id;
 	session->id = (uint16_t)random_u32(gateway->context.random);

@@ -46,7 +46,8 @@ struct gateway_config {
 	uint32_t mtu;
 	bool dhcp;
 	bool dns;
-	bool route; /* offer ourselves as router (false without NAT) */
+	bool local_names_only; /* nothing is asked outside: a question can carry data, too */
+	bool route;	       /* offer ourselves as router (false without NAT) */
 	/* Names the gateway answers by itself; "" = none. The guest's name stands for the first
 	 * reservation's address. */
 	char hostname[GATEWAY_NAME_SIZE];

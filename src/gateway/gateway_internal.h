@@ -6,8 +6,9 @@
  *     neighbour.c       ARP, which MAC for which address      neighbour_table.c   what was learnt
  *     dhcp_server.c     answers by message and client state   lease_pool.c        who holds what
  *     dns_forwarder.c   queries over UDP                      dns_stream.c        over TCP
- *     dns_zone.c        names answered here                   reassembly.c        fragments
- *     echo.c            ping, and ICMP errors of our own      document_server.c   HTTP
+ *     dns_zone.c        names answered here                   dns_answer.c        ... or asked outside?
+ *     reassembly.c      fragments                             document_server.c   HTTP
+ *     echo.c            ping, and ICMP errors of our own
  */
 
 #include <stdbool.h>

@@ -49,7 +49,8 @@ struct nat_config {
 	struct ip_addr addr;	 /* the gateway's */
 	struct ip_prefix subnet; /* canonical */
 	uint32_t mtu;
-	bool outbound; /* false: forwards only (VMNET_HOST_MODE, disable_nat44) */
+	/* false: forwards only (VMNET_HOST_MODE, disable_nat44), whose clients all appear as the gateway */
+	bool outbound;
 	enum nat_host_access host_access;
 	bool allow_metadata;
 	bool udp_endpoint_independent_filtering;

@@ -6,7 +6,9 @@
  *     with allow_metadata    169.254/16 and the clouds' other metadata addresses
  *     the gateway's address  own forwards (hairpin); the host, as far as host_access opens it
  *     addresses of the host  own forwards (hairpin); the default route's source with host_access
- *     anything else          the outside, unless the network has no NAT
+ *     anything else          the outside
+ *
+ * A network without NAT has neither hairpins nor the outside.
  *
  * Whatever these let through, the network's own rules (nat_config.admits) may forbid.
  */
@@ -58,6 +60,14 @@ static bool policy_is_forbidden(const struct nat *nat, const struct ip_addr *see
 	return config->belongs_to_other && config->belongs_to_other(config->belongs_context, seen);
 }
 
+/* The forward that this is to come back by, or NULL. A guest without a way out gets no sockets at the
+ * host's addresses either, not even towards itself. */
+static const struct nat_forward *policy_hairpin(const struct nat *nat,
+						const struct nat_forward *forward)
+{
+	return nat->config.outbound ? forward : NULL;
+}
+
 /* Where a listener of ours is reached from inside the process. */
 static struct ip_addr policy_listener_addr(const struct nat_forward *forward)
 {
@@ -74,7 +84,8 @@ static bool policy_resolve_gateway(const struct nat *nat, uint8_t protocol,
 				   const struct ip_endpoint *seen, struct ip_endpoint *ret_real)
 {
 	struct host *host = nat->context.host;
-	const struct nat_forward *own = forward_find_port(nat, protocol, seen->port);
+	const struct nat_forward *own =
+		policy_hairpin(nat, forward_find_port(nat, protocol, seen->port));
 
 	ret_real->port = seen->port;
 	if (own) {
@@ -99,7 +110,7 @@ static bool policy_may_reach_local(const struct nat *nat, uint8_t protocol,
 {
 	struct ip_addr source;
 
-	if (forward_find(nat, protocol, seen))
+	if (policy_hairpin(nat, forward_find(nat, protocol, seen)))
 		return true;
 	return nat->config.host_access != NAT_HOST_ACCESS_NONE &&
 	       host_call(nat->context.host, default_source, IP_FAMILY_V4, &source) &&
@@ -187,7 +198,9 @@ struct ip_endpoint policy_client_seen(const struct nat *nat, const struct ip_end
 {
 	struct ip_endpoint seen = { ip_addr_unmap(&client->addr), client->port };
 
-	if (!ip_addr_is_v4(&seen.addr) || policy_is_host_itself(nat, &seen.addr))
+	/* Without NAT the guest has no router, so it could answer its own subnet alone. */
+	if (!nat->config.outbound || !ip_addr_is_v4(&seen.addr) ||
+	    policy_is_host_itself(nat, &seen.addr))
 		seen.addr = nat->config.addr;
 	return seen;
 }

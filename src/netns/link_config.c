@@ -168,7 +168,7 @@ static int apply(int netlink_fd, const char *interface, const struct link_config
 	if (r == 0 && config->address.addr.family != IP_FAMILY_NONE) {
 		what = "address";
 		r = add_address(netlink_fd, index, &config->address);
-		if (r == 0) {
+		if (r == 0 && config->gateway.family != IP_FAMILY_NONE) {
 			what = "default route";
 			r = add_default_route(netlink_fd, index, &config->gateway);
 		}

@@ -13,7 +13,7 @@ struct link_config {
 	uint32_t mtu;
 	/* IPv4. Address family NONE: no address and no route, for a DHCP client to set. */
 	struct ip_prefix address; /* with its host bits */
-	struct ip_addr gateway;	  /* of the default route */
+	struct ip_addr gateway;	  /* of the default route; family NONE: no such route */
 };
 
 /* Loopback and the interface are up then, in any case. 0 or negative errno with a sentence; what was

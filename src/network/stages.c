@@ -52,6 +52,7 @@ static int stages_new_gateway(struct vmnet_network *network,
 	gateway->mtu = config->mtu;
 	gateway->dhcp = config->dhcp;
 	gateway->dns = config->dns;
+	gateway->local_names_only = config->mode == VMNET_HOST_MODE;
 	gateway->route = config->nat;
 	memcpy(gateway->hostname, config->hostname, sizeof(gateway->hostname));
 	memcpy(gateway->domain, "internal", sizeof("internal"));

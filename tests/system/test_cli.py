@@ -4,6 +4,7 @@ be, lab/fake_qemu.py stands in QEMU's place."""
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -247,20 +248,41 @@ def test_expose_twice_over_two_options(cli):
     assert 'spec "80:81"' in said and "80/tcp" in said
 
 
-OTHERS = [["--net-bridged", "eth0"], ["--net-softnet"], ["--net-host"]]
+# One line a kind of network; each option means its kind.
+KINDS = [
+    [["--net-vmnet"], ["--net-vmnet-expose", "0:22"], ["--net-vmnet-subnet", "10.9.8.0/30"],
+     ["--net-vmnet-allow", "@host"], ["--net-vmnet-block", "@host"]],
+    [["--net-bridged", "eth0"]],
+    [["--net-softnet"], ["--net-softnet-allow", "@host"], ["--net-softnet-block", "@host"],
+     ["--net-softnet-expose", "2222:22"], ["--net-softnet-control-fd", "3"]],
+    [["--net-host"]],
+]
+OTHERS = [["--net-bridged", "eth0"], ["--net-softnet"]]
+NO_VM = 'the specified VM "x" does not exist\n'
 EXCLUSIVE = "--net-bridged, --net-softnet, --net-host and --net-vmnet are mutually exclusive"
 
 
-@pytest.mark.parametrize("other", OTHERS)
-@pytest.mark.parametrize("ours", [["--net-vmnet"], ["--net-vmnet-expose", "0:22"],
-                                  ["--net-vmnet-subnet", "10.9.8.0/30"]])
-def test_exclusive(cli, ours, other):
-    assert EXCLUSIVE in cli.refused("run", "x", *ours, *other)
-    assert EXCLUSIVE in cli.refused("run", "x", *other, *ours)
+def test_exclusive(cli):
+    """All pairs, in either order."""
+    for kind, others in itertools.permutations(KINDS, 2):
+        for one, other in itertools.product(kind, others):
+            said = cli.refused("run", "x", *one, *other)
+            assert said.splitlines()[0] == f"tartlet run: {EXCLUSIVE}", (one, other)
 
 
-def test_exclusive_among_themselves(cli):
-    assert EXCLUSIVE in cli.refused("run", "x", "--net-softnet", "--net-host")
+def test_options_of_one_kind_go_together(cli):
+    """Whichever they are: what is missing is the VM."""
+    for kind in KINDS[0], KINDS[3]:
+        assert cli.refused("run", "x", *itertools.chain(*kind), *kind[0], expect=1) == NO_VM
+    for option in ["--mtu", "9000"], ["--net-pcap", "x"], ["--net-host-access", "lan"], ["--net-busy-poll", "0"]:
+        assert cli.refused("run", "x", "--net-host", *option, expect=1) == NO_VM
+
+
+def test_exclusive_of_a_namespace(cli):
+    for option in KINDS[0][1:]:
+        said = cli.refused("netns", "--net-host", *option, "--", "true")
+        assert said.splitlines()[0] == ("tartlet netns: --net-host and the options that begin with --net-vmnet are "
+                                        "mutually exclusive")
 
 
 @pytest.mark.parametrize("other", OTHERS)
@@ -1012,7 +1034,7 @@ def test_nothing_is_lost_by_what_is_refused(cli):
             (64, ["create", "../one", *kernel]), (64, ["create", "one", *kernel, "--cpu", "0"]),
             (1, ["run", "one", "--net-vmnet-expose", f"127.0.0.1:0:80,127.0.0.1:{port}:22"]),
             (1, ["run", "one", "--net-vmnet-subnet", subnet]), (64, ["run", "one", "--net-vmnet-subnet", "1.2.3.4"]),
-            (64, ["run", "two", "--net-vmnet-expose", "0:0"]), (1, ["run", "two", "--net-host"]),
+            (64, ["run", "two", "--net-vmnet-expose", "0:0"]), (1, ["run", "two", "--net-softnet"]),
             (1, ["run", "two", "--net-pcap", cli.path / "none/x"]), (2, ["run", "three"]), (1, ["run", "none"]),
             (1, ["delete", "three"]), (2, ["delete", "none"]), (64, ["delete", "one", ".."]),
             (2, ["stop", "one"]), (2, ["forward", "add", "one", "0:1"]), (64, ["forward", "add", "three", "0:0"]),

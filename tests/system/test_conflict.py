@@ -136,7 +136,7 @@ def test_exclusive_networks(tartlet, idle, other):
     assert "mutually exclusive" in said
 
 
-@pytest.mark.parametrize("option", [["--net-bridged", "a0"], ["--net-softnet"], ["--net-host"]])
+@pytest.mark.parametrize("option", [["--net-bridged", "a0"], ["--net-softnet"]])
 def test_networks_to_come(tartlet, idle, option):
     assert "not available yet" in refused(tartlet, idle, *option, expect=None)
 

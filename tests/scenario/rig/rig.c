@@ -86,7 +86,9 @@ static void rig_make_front(struct rig *rig)
 	config->addr = bridge.gateway_addr;
 	config->subnet = (struct ip_prefix){ ip_addr_from_v4(RIG_ADDR_GATEWAY - 1), 30 };
 	config->mtu = rig->config.mtu;
-	config->dhcp = config->dns = config->route = true;
+	config->dhcp = config->dns = true;
+	config->route = !rig->config.host_only;
+	config->local_names_only = rig->config.host_only;
 	config->reservations[0] =
 		(struct gateway_reservation){ .mac = rig->guest.mac, .addr = rig->guest.addr };
 	config->reservation_count = 1;
@@ -114,7 +116,7 @@ static void rig_make_nat(struct rig *rig)
 		.addr = ip_addr_from_v4(RIG_ADDR_GATEWAY),
 		.subnet = { ip_addr_from_v4(RIG_ADDR_GATEWAY - 1), 30 },
 		.mtu = config->mtu,
-		.outbound = true,
+		.outbound = !config->host_only,
 		.host_access = config->host_access,
 		.udp_endpoint_independent_filtering = config->endpoint_independent,
 		.backlog = config->backlog,

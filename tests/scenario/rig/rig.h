@@ -36,6 +36,7 @@ struct rig_config {
 	enum nat_host_access host_access;
 	bool endpoint_independent; /* UDP filtering */
 	bool whole;
+	bool host_only; /* VMNET_HOST_MODE, as network/stages.c has it */
 	/* The network's rules; NULL = none. */
 	bool (*admits)(void *context, const struct nat_question *question);
 	void *admits_context;

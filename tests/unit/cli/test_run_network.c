@@ -25,6 +25,7 @@ static struct in_addr subnet;
 static struct in_addr mask;
 static struct {
 	int configurations; /* not released yet */
+	vmnet_mode_t mode;  /* of the last one */
 	char label[64];
 	char hostname[64];
 	uint32_t wanted; /* the subnet that it has to be; 0: it comes by the VM's name */
@@ -38,8 +39,8 @@ static char configuration;
 vmnet_network_configuration_ref vmnet_network_configuration_create(vmnet_mode_t mode,
 								   vmnet_return_t *status)
 {
-	assert_int_equal(mode, VMNET_SHARED_MODE);
 	*status = VMNET_SUCCESS;
+	made.mode = mode;
 	made.configurations++;
 	return (vmnet_network_configuration_ref)(void *)&configuration;
 }
@@ -420,6 +421,29 @@ static void test_resumed_subnet(void **state)
 	}
 }
 
+static void test_mode(void **state)
+{
+	static const vmnet_mode_t modes[] = { VMNET_SHARED_MODE, VMNET_HOST_MODE };
+
+	subnet.s_addr = htonl(0x0a090800);
+	mask.s_addr = htonl(0xfffffffc);
+	for (size_t i = 0; i < ARRAY_COUNT(modes); i++) {
+		const struct network_options options = { .is_host = i == 1 };
+		const struct run_network_request request = {
+			.home = *state,
+			.options = &options,
+			.name = " one ",
+			.is_vm = true,
+			.mac = { { 2, 0, 0, 0, 0, 1 } },
+		};
+		struct run_network made_network = { 0 };
+
+		assert_int_equal(run_network_create(&request, &made_network, NULL), 0);
+		assert_int_equal(made.mode, modes[i]);
+		run_network_done(&made_network);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -427,6 +451,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_name_is_the_label, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_seed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_resumed_subnet, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_mode, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -483,6 +483,42 @@ static void local_names_are_answered_here(void **state)
 	assert_int_equal(fixture->host.open_count, 0);
 }
 
+/* On a host-only network a name is no way out. */
+static void names_from_outside_are_refused(void **state)
+{
+	static const char *const names[] = { "example.org", "x.box.test", "internal" };
+	struct fixture *fixture = fixture_new();
+	struct dns_message reply;
+	uint8_t bytes[600];
+	size_t size;
+
+	*state = fixture;
+	fake_host_add_resolver(&fixture->host, resolver_1);
+	fixture->config.local_names_only = true;
+	fixture_start(fixture);
+	for (unsigned i = 0; i < ARRAY_COUNT(names); i++) {
+		ask(fixture, (uint16_t)(7 + i), names[i], i == 1 ? 4096 : 0);
+		last_answer(fixture, &reply, &size);
+		assert_int_equal(reply.rcode, DNS_RCODE_REFUSED);
+		assert_int_equal(reply.id, 7 + i);
+		assert_int_equal(reply.answer_count, 0);
+		assert_int_equal(reply.has_edns, i == 1);
+		assert_int_equal(fixture->drops.count[DROP_DNS_OUTSIDE], i + 1);
+	}
+	/* Of another class, too. */
+	size = fixture_query(bytes, sizeof(bytes), 1, "version.bind", DNS_TYPE_ANY, 0);
+	bytes[size - 1] = 3;
+	send_query(fixture, 0, GUEST_PORT, bytes, size);
+	last_answer(fixture, &reply, &size);
+	assert_int_equal(reply.rcode, DNS_RCODE_REFUSED);
+	ask(fixture, 5, "box.test", 0);
+	last_answer(fixture, &reply, &size);
+	assert_int_equal(reply.rcode, DNS_RCODE_NOERROR);
+	assert_int_equal(reply.answer_count, 1);
+	assert_int_equal(fixture->drops.count[DROP_DNS_OUTSIDE], ARRAY_COUNT(names) + 1);
+	assert_int_equal(fixture->host.open_count, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -503,6 +539,7 @@ int main(void)
 		TEST(a_host_without_sockets_is_servfail),
 		TEST(bad_queries_are_answered_or_dropped),
 		TEST(local_names_are_answered_here),
+		cmocka_unit_test_teardown(names_from_outside_are_refused, fixture_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

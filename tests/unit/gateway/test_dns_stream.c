@@ -487,6 +487,29 @@ static void a_guest_may_leave_while_we_ask(void **state)
 	assert_int_equal(fake_host_open_now(&fixture->host), 0);
 }
 
+static void names_from_outside_are_refused(void **state)
+{
+	struct fixture *fixture = fixture_new();
+	struct dns_message reply;
+	struct flow flow;
+
+	*state = fixture;
+	fake_host_add_resolver(&fixture->host, resolver_1);
+	fixture->config.local_names_only = true;
+	fixture_start(fixture);
+	int session = open_flow(fixture, &flow);
+	for (uint16_t id = 1; id < 5; id++) { /* the session goes on */
+		ask(fixture, session, id, id % 2 ? "example.org" : "host.internal");
+		assert_true(take_answer(fixture, session, &reply));
+		assert_int_equal(reply.id, id);
+		assert_int_equal(reply.rcode, id % 2 ? DNS_RCODE_REFUSED : DNS_RCODE_NOERROR);
+		assert_int_equal(reply.answer_count, id % 2 ? 0 : 1);
+	}
+	assert_int_equal(fixture->drops.count[DROP_DNS_OUTSIDE], 2);
+	assert_int_equal(fake_host_open_now(&fixture->host), 2); /* the pair, no resolver */
+	close_flow(fixture, &flow);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -505,6 +528,7 @@ int main(void)
 		TEST(more_ports_than_sessions),
 		TEST(sessions_end_with_their_port),
 		TEST(a_guest_may_leave_while_we_ask),
+		cmocka_unit_test_teardown(names_from_outside_are_refused, fixture_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

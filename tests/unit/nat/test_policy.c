@@ -176,8 +176,11 @@ static void network_without_nat(void **state)
 		{ "203.0.113.5", 80, UDP, DROP_NAT_OFF, NULL },
 		{ "203.0.113.5", 0, ECHO, DROP_NAT_OFF, NULL },
 		{ "198.51.100.1", 80, TCP, DROP_HOST_ACCESS, NULL },
-		{ "10.0.0.1", 2222, TCP, PASS, "127.0.0.1" },
 		{ "169.254.169.254", 80, TCP, DROP_FORBIDDEN_DESTINATION, NULL },
+		/* Not even a hairpin. */
+		{ "10.0.0.1", 2222, TCP, DROP_HOST_ACCESS, NULL },
+		{ "198.51.100.1", 2222, TCP, DROP_HOST_ACCESS, NULL },
+		{ "192.0.2.1", 2222, TCP, DROP_HOST_ACCESS, NULL },
 	};
 	struct nat_config config = world_config();
 
@@ -185,6 +188,23 @@ static void network_without_nat(void **state)
 	config.outbound = false;
 	world_start(&config);
 	(void)world_forward(TCP, at(0, 2222), at(GUEST, 22));
+	judge(rows, ARRAY_COUNT(rows));
+}
+
+/* What is asked for is given, and no more. */
+static void network_without_nat_but_the_host(void **state)
+{
+	static const struct row rows[] = {
+		{ "10.0.0.1", 22, TCP, PASS, "198.51.100.1" },
+		{ "192.0.2.1", 22, TCP, DROP_HOST_ACCESS, NULL },
+		{ "203.0.113.5", 80, TCP, DROP_NAT_OFF, NULL },
+	};
+	struct nat_config config = world_config();
+
+	(void)state;
+	config.outbound = false;
+	config.host_access = LAN;
+	world_start(&config);
 	judge(rows, ARRAY_COUNT(rows));
 }
 
@@ -277,6 +297,24 @@ static void clients_as_the_guest_sees_them(void **state)
 	}
 }
 
+static void clients_of_a_guest_without_a_router(void **state)
+{
+	static const char *const clients[] = { "203.0.113.9", "192.168.1.7", "127.0.0.1",
+					       "::1",	      "2001:db8::7", "::ffff:203.0.113.9" };
+	struct nat_config config = world_config();
+
+	(void)state;
+	config.outbound = false;
+	world_start(&config);
+	for (size_t i = 0; i < ARRAY_COUNT(clients); i++) {
+		const struct ip_endpoint client = endpoint_of(clients[i], 4711);
+		const struct ip_endpoint wanted = endpoint_of("10.0.0.1", 4711);
+		const struct ip_endpoint seen = policy_client_seen(world->nat, &client);
+
+		assert_true(ip_endpoint_equal(&seen, &wanted));
+	}
+}
+
 #define TEST(function) cmocka_unit_test_teardown(function, world_teardown)
 
 int main(void)
@@ -288,9 +326,11 @@ int main(void)
 		TEST(host_open_to_the_lan),
 		TEST(host_open_with_loopback),
 		TEST(network_without_nat),
+		TEST(network_without_nat_but_the_host),
 		TEST(hairpin),
 		TEST(other_networks),
 		TEST(clients_as_the_guest_sees_them),
+		TEST(clients_of_a_guest_without_a_router),
 	};
 
 	return cmocka_run_group_tests_name("policy", tests, NULL, NULL);

@@ -158,6 +158,21 @@ static void child_fails(void)
 	close(fd);
 }
 
+/* Its own subnet, and no way out of it. */
+static void child_has_no_router(void)
+{
+	struct link_config config = config_of("10.9.8.2", 30, "10.9.8.1", 1500);
+	struct error err = { .text = "" };
+	int fd = open_tap();
+
+	config.gateway = (struct ip_addr){ .family = IP_FAMILY_NONE };
+	CHILD_CHECK(link_config_apply("vm0", &config, &err) == 0);
+	check_link(1500);
+	CHILD_CHECK(has_address(SIOCGIFADDR, "10.9.8.2"));
+	CHILD_CHECK(!has_default_route());
+	close(fd);
+}
+
 /* The namespace of somebody else may have one. */
 static void child_has_a_default_route(void)
 {
@@ -193,6 +208,12 @@ static void test_leaves_it_to_dhcp(void **state)
 	test_in_new_namespaces(child_leaves_it_to_dhcp);
 }
 
+static void test_has_no_router(void **state)
+{
+	(void)state;
+	test_in_new_namespaces(child_has_no_router);
+}
+
 static void test_fails(void **state)
 {
 	(void)state;
@@ -210,7 +231,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_configures),	    cmocka_unit_test(test_configures_large),
 		cmocka_unit_test(test_leaves_it_to_dhcp),   cmocka_unit_test(test_fails),
-		cmocka_unit_test(test_has_a_default_route),
+		cmocka_unit_test(test_has_a_default_route), cmocka_unit_test(test_has_no_router),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,13 +160,25 @@ static void test_dns_names(void **state)
 	(void)close(guest.fd);
 }
 
-static void no_way_out(vmnet_network_configuration_ref config)
+/* An offer or an ack names no router, in none of the three options that could (RFC 3442, 2132 5.8). */
+static void check_no_route(const struct guest *guest, const struct guest_dhcp *dhcp)
+{
+	static const uint8_t routes[] = { DHCP_OPTION_ROUTER, 33, 121, 249 };
+	struct dhcp_bytes value;
+
+	for (size_t i = 0; i < ARRAY_COUNT(routes); i++)
+		assert_false(dhcp_find_option(dhcp->bytes, dhcp->size, routes[i], &value));
+	assert_true(dhcp_find_option(dhcp->bytes, dhcp->size, DHCP_OPTION_MASK, &value));
+	assert_true(guest_dhcp_has(dhcp, DHCP_OPTION_DNS, &guest->gateway));
+}
+
+static void no_way_out(vmnet_network_configuration_ref config, bool host_mode)
 {
 	const struct tcp_header syn = { .sequence = 1000, .flags = TCP_SYN, .window = 1000 };
 	struct ip_endpoint from = { .port = 40000 };
 	const struct ip_endpoint to = { ip_addr_from_v4(0xcb007107), 80 }; /* 203.0.113.7 */
 	uint8_t payload[GUEST_FRAME_SIZE];
-	struct guest_dhcp offer;
+	struct guest_dhcp said;
 	struct tcp_header rst;
 	struct frame frame;
 	struct guest guest;
@@ -174,9 +186,13 @@ static void no_way_out(vmnet_network_configuration_ref config)
 	reserve(config, 1);
 	vmnet_network_ref network = create(config);
 	guest_attach(&guest, network, 1);
-	guest_configure(&guest, &offer);
-	assert_false(guest_dhcp_has(&offer, DHCP_OPTION_ROUTER, &guest.gateway));
-	assert_true(guest_dhcp_has(&offer, DHCP_OPTION_DNS, &guest.gateway));
+	guest_send_dhcp(&guest, DHCP_TYPE_DISCOVER, NULL);
+	guest_await_dhcp(&guest, DHCP_TYPE_OFFER, &said);
+	check_no_route(&guest, &said);
+	guest_send_dhcp(&guest, DHCP_TYPE_REQUEST, &said.message.yiaddr);
+	guest_await_dhcp(&guest, DHCP_TYPE_ACK, &said);
+	check_no_route(&guest, &said);
+	guest.addr = said.message.yiaddr;
 
 	const struct packet_link link = { .source = guest.mac, .destination = guest.gateway_mac };
 	from.addr = guest.addr;
@@ -193,6 +209,15 @@ static void no_way_out(vmnet_network_configuration_ref config)
 	assert_true(ip_addr_equal(&frame.packet.ip_source, &to.addr));
 	assert_int_equal(drops_of(network, "nat_off"), 1);
 	assert_int_equal(statistics_of(network).tcp_flows, 0);
+	if (host_mode) {
+		size_t size;
+		struct dns_message answer =
+			ask_name(&guest, "www.example.org", payload, sizeof(payload), &size);
+		assert_int_equal(answer.rcode, DNS_RCODE_REFUSED);
+		assert_int_equal(drops_of(network, "dns_outside"), 1);
+		answer = ask_name(&guest, "host.internal", payload, sizeof(payload), &size);
+		assert_int_equal(answer.answer_count, 1);
+	}
 	vmnet_network_release(network);
 	(void)close(guest.fd);
 }
@@ -203,8 +228,8 @@ static void test_no_nat(void **state)
 
 	(void)state;
 	vmnet_network_configuration_disable_nat44(config);
-	no_way_out(config);
-	no_way_out(new_configuration_of("host-mode", VMNET_HOST_MODE));
+	no_way_out(config, false);
+	no_way_out(new_configuration_of("host-mode", VMNET_HOST_MODE), true);
 }
 
 static void test_no_dhcp(void **state)
