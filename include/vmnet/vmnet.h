@@ -356,7 +356,8 @@ typedef uint32_t vmnet_port_t;
 /*
  * Where bytes from the host wait until the guest has acknowledged them: in memory of the network's,
  * or in the host's sockets, from which they are read right into the guest's memory where the port
- * has such (vhost-user). AUTO chooses by the kind of port. PEEK needs SO_PEEK_OFF for TCP (Linux 6.9
+ * has such (vhost-user). AUTO chooses by the kind of port: on a TAP and vhost-user a connection begins
+ * with KEPT, which costs fewer system calls, and goes over to PEEK where it moves much. PEEK needs SO_PEEK_OFF for TCP (Linux 6.9
  * for IPv4) and is KEPT where that is missing. What a guest sees is the same.
  */
 enum vmnet_tcp_backlog {

@@ -43,7 +43,7 @@ void attachment_receive(struct attachment *attachment, const uint8_t *bytes, siz
 	frame_sink_push(attachment->ingress, &frame);
 }
 
-void attachment_receive_parts(struct attachment *attachment, const struct frame_offload *offload,
+bool attachment_receive_parts(struct attachment *attachment, const struct frame_offload *offload,
 			      const struct iovec *parts, size_t count, size_t size)
 {
 	size_t limit = offload->gso == FRAME_GSO_NONE ? attachment_frame_limit(attachment)
@@ -55,14 +55,18 @@ void attachment_receive_parts(struct attachment *attachment, const struct frame_
 	if (size > limit ||
 	    !frame_from_parts(&frame, parts, count, size, attachment->port, payload, &reason)) {
 		drop_count(attachment->context.drops, reason);
-		return;
+		return true;
 	}
 	frame.offload = *offload;
 	if (!frame_check_offload(&frame)) {
 		drop_count(attachment->context.drops, DROP_BAD_OFFLOAD);
-		return;
+		return true;
 	}
+	/* Stages may change the frame. */
+	bool is_bare = frame.packet.has_l4 && frame.packet.ip_protocol == PACKET_IP_PROTOCOL_TCP &&
+		       frame.payload_size == 0;
 	frame_sink_push(attachment->ingress, &frame);
+	return !is_bare;
 }
 
 static int attachment_get_option(int fd, int option, int *ret_value)

@@ -29,8 +29,9 @@ static inline size_t attachment_frame_limit(const struct attachment *attachment)
 void attachment_receive(struct attachment *attachment, const uint8_t *bytes, size_t size);
 
 /* The same for a frame in pieces (at most FRAME_PAYLOAD_MAX_PARTS) with offload marks as the guest
- * set them. A super-frame may be longer than the MTU. */
-void attachment_receive_parts(struct attachment *attachment, const struct frame_offload *offload,
+ * set them. A super-frame may be longer than the MTU. Returns whether its sender may wait
+ * for the frame's memory: not where it is a bare acknowledgement. */
+bool attachment_receive_parts(struct attachment *attachment, const struct frame_offload *offload,
 			      const struct iovec *parts, size_t count, size_t size);
 
 /* SO_TYPE type, and AF_UNIX where that is SOCK_DGRAM, else -EINVAL with a sentence; *ret_listening

@@ -227,7 +227,7 @@ vmnet_return_t vmnet_network_attach_vhost_user_fd(vmnet_network_ref network, int
 						  const struct vmnet_port_options *options,
 						  vmnet_port_t *port, struct vmnet_error *error)
 {
-	return network_attach(network, attachment_new_vhost_user, NAT_BACKLOG_PEEK, fd, options,
+	return network_attach(network, attachment_new_vhost_user, NAT_BACKLOG_ADAPTIVE, fd, options,
 			      port, error);
 }
 

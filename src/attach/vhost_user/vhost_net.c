@@ -34,10 +34,14 @@
  * A guest takes back what it transmitted when it transmits again or receives; only one that waits for
  * room needs to be called. So the call about a few small frames waits a moment: it costs us a system
  * call and the guest an interrupt for each acknowledgement. Bulk is called about at once.
+ *
+ * For memory wait those who sent bytes (a socket with a small buffer). Nobody waits for that of a bare
+ * acknowledgement, and what the guest is given to receive makes it look: then the call has long.
  */
-#define CALL_FRAMES   16
-#define CALL_BYTES    ((uint64_t)16 << 10)
-#define CALL_DELAY_NS NS_PER_MS
+#define CALL_FRAMES    16
+#define CALL_BYTES     ((uint64_t)16 << 10)
+#define CALL_DELAY_NS  NS_PER_MS
+#define CALL_AT_ALL_NS (50 * NS_PER_MS)
 
 /* Two super-frames: less than that is not worth a source's while, unless the guest's whole ring is
  * not much more. */
@@ -100,7 +104,8 @@ static bool take_header(struct iov_cursor *cursor, size_t size, uint64_t chain_s
 	return virtio_net_parse(&reader, ret_offload);
 }
 
-static void transmit_chain(struct vhost_net *net, const struct virtqueue_chain *chain)
+/* Whether the guest may wait for the chain to be used. */
+static bool transmit_chain(struct vhost_net *net, const struct virtqueue_chain *chain)
 {
 	struct attachment *attachment = net->attachment;
 	struct iov_cursor cursor = iov_cursor_of(net->transmit_parts, chain->count);
@@ -109,11 +114,11 @@ static void transmit_chain(struct vhost_net *net, const struct virtqueue_chain *
 
 	if (!take_header(&cursor, before, chain->size, &offload)) {
 		drop_count(attachment->context.drops, DROP_BAD_OFFLOAD);
-		return;
+		return true;
 	}
 	if (chain->size - before > FRAME_MAX_SIZE) {
 		drop_count(attachment->context.drops, DROP_LONG_FRAME);
-		return;
+		return true;
 	}
 	size_t size = (size_t)chain->size - before;
 	struct iovec *parts = net->transmit_parts;
@@ -131,11 +136,10 @@ static void transmit_chain(struct vhost_net *net, const struct virtqueue_chain *
 			writer_bytes(&writer, (uint8_t *)parts[i].iov_base + skip,
 				     parts[i].iov_len - skip);
 		}
-		attachment_receive_parts(attachment, &offload, &single, 1, size);
-		return;
+		return attachment_receive_parts(attachment, &offload, &single, 1, size);
 	}
 	size_t count = iov_cursor_cut(&cursor, size, rest, ARRAY_COUNT(rest));
-	attachment_receive_parts(attachment, &offload, rest, count, size);
+	return attachment_receive_parts(attachment, &offload, rest, count, size);
 }
 
 static void call_now(struct vhost_net *net)
@@ -143,6 +147,7 @@ static void call_now(struct vhost_net *net)
 	timer_clear(loop_timers(net->attachment->context.loop), &net->call_timer);
 	net->uncalled_frames = 0;
 	net->uncalled_bytes = 0;
+	net->is_awaited = false;
 	vhost_ring_publish(&net->session->rings[VHOST_RING_TRANSMIT]);
 }
 
@@ -152,12 +157,23 @@ static void call_delayed(struct timer *timer, uint64_t now_ns)
 	call_now(container_of(timer, struct vhost_net, call_timer));
 }
 
-/* So much was used since the last time. */
-static void call_soon(struct vhost_net *net, unsigned frames, uint64_t bytes)
+static void call_at(struct vhost_net *net, uint64_t at_ns)
 {
-	struct vhost_ring *ring = &net->session->rings[VHOST_RING_TRANSMIT];
 	struct loop *loop = net->attachment->context.loop;
 
+	/* Cleared, a timer that is put off does not wake the loop at its old time. */
+	timer_clear(loop_timers(loop), &net->call_timer);
+	timer_set(loop_timers(loop), &net->call_timer, at_ns);
+}
+
+/* So much was used since the last time. */
+static void call_soon(struct vhost_net *net, unsigned frames, uint64_t bytes, bool is_awaited)
+{
+	struct vhost_ring *ring = &net->session->rings[VHOST_RING_TRANSMIT];
+	uint64_t now_ns = loop_now(net->attachment->context.loop);
+
+	if (frames == 0)
+		return;
 	net->uncalled_frames += frames;
 	net->uncalled_bytes += bytes;
 	if (net->uncalled_bytes >= CALL_BYTES || net->uncalled_frames >= CALL_FRAMES ||
@@ -166,8 +182,24 @@ static void call_soon(struct vhost_net *net, unsigned frames, uint64_t bytes)
 		return;
 	}
 	vhost_ring_show(ring);
-	if (net->uncalled_frames > 0 && !timer_is_set(&net->call_timer))
-		timer_set(loop_timers(loop), &net->call_timer, loop_now(loop) + CALL_DELAY_NS);
+	if (!timer_is_set(&net->call_timer)) {
+		net->call_latest_ns = now_ns + CALL_AT_ALL_NS;
+		call_at(net, net->call_latest_ns);
+	}
+	if (is_awaited && !net->is_awaited)
+		call_at(net, now_ns + CALL_DELAY_NS);
+	net->is_awaited = net->is_awaited || is_awaited;
+}
+
+/* The guest gets something to receive, and looks at what it transmitted, too. One that does not is
+ * called all the same, later. */
+static void call_later(struct vhost_net *net)
+{
+	net->uncalled_frames = 0;
+	net->uncalled_bytes = 0;
+	if (net->is_awaited)
+		call_at(net, net->call_latest_ns);
+	net->is_awaited = false;
 }
 
 static void transmit(struct vhost_net *net)
@@ -177,6 +209,7 @@ static void transmit(struct vhost_net *net)
 	uint64_t bytes = 0;
 	unsigned frames = 0;
 	unsigned called = 0;
+	bool is_awaited = false; /* one of those that were not called about */
 
 	virtqueue_silence(&ring->queue);
 	while (frames < TURN_FRAMES && bytes < TURN_BYTES) {
@@ -193,20 +226,21 @@ static void transmit(struct vhost_net *net)
 			net->failed(net, "its transmit ring is broken");
 			break;
 		}
-		transmit_chain(net, &chain);
+		is_awaited = transmit_chain(net, &chain) || is_awaited;
 		virtqueue_put(&ring->queue, chain.head, 0);
 		bytes += chain.size;
 		frames++;
 		if (frames % PUBLISH_EACH == 0) {
 			call_now(net);
 			called = frames;
+			is_awaited = false;
 		}
 		/* What was pushed may have ended the session by its answer. */
 		if (!vhost_session_runs(net->session, VHOST_RING_TRANSMIT))
 			break;
 	}
 	frame_sink_flush(net->attachment->ingress);
-	call_soon(net, frames - called, bytes);
+	call_soon(net, frames - called, bytes, is_awaited);
 	if (frames == TURN_FRAMES || bytes >= TURN_BYTES)
 		loop_defer(net->attachment->context.loop, &net->again);
 }
@@ -454,6 +488,8 @@ void vhost_net_push(struct vhost_net *net, struct frame *frame)
 
 void vhost_net_flush(struct vhost_net *net)
 {
+	if (virtqueue_has_unshown(receive_queue(net)))
+		call_later(net);
 	vhost_ring_publish(&net->session->rings[VHOST_RING_RECEIVE]);
 }
 
@@ -576,6 +612,7 @@ void vhost_net_forget(struct vhost_net *net)
 	timer_clear(loop_timers(net->attachment->context.loop), &net->call_timer);
 	net->uncalled_frames = 0;
 	net->uncalled_bytes = 0;
+	net->is_awaited = false;
 	forget_ahead(net);
 	net->chains_most = 0;
 	if (net->room_wanted)

@@ -35,8 +35,10 @@ struct vhost_net {
 	struct timer call_timer;    /* about what was transmitted and not called about yet */
 	unsigned uncalled_frames;
 	uint64_t uncalled_bytes;
-	bool room_wanted;     /* somebody was told that there is no room */
-	uint32_t chains_most; /* receive buffers that the guest ever had out at once */
+	bool is_awaited;	 /* the guest may wait for one of these */
+	uint64_t call_latest_ns; /* while the timer runs */
+	bool room_wanted;	 /* somebody was told that there is no room */
+	uint32_t chains_most;	 /* receive buffers that the guest ever had out at once */
 
 	/* Receive chains taken from the ring and not used yet, oldest first. */
 	struct vhost_net_chain chains[VHOST_NET_AHEAD_CHAINS];

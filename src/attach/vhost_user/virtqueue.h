@@ -95,6 +95,11 @@ uint16_t virtqueue_waiting(const struct virtqueue *queue);
 void virtqueue_put(struct virtqueue *queue, uint16_t head, uint32_t written);
 /* Logs `size` bytes at a pointer into the guest's memory as written. */
 void virtqueue_log_write(struct virtqueue *queue, const void *pointer, size_t size);
+/* Was anything used that the guest does not see yet? */
+static inline bool virtqueue_has_unshown(const struct virtqueue *queue)
+{
+	return queue->published != queue->next_used;
+}
 /* The guest sees what was used; asking whether it wants to be called about it may come later. */
 void virtqueue_show(struct virtqueue *queue);
 /* True when the guest wants to be called about what was shown since the last time. */

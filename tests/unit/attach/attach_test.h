@@ -47,6 +47,7 @@ struct scene {
 	unsigned closed;
 	const char *reason;
 	unsigned writable;
+	bool keeps_any; /* frames need not count up */
 };
 
 static struct scene *scene;
@@ -61,7 +62,7 @@ static inline void ingress_push(struct frame_sink *sink, struct frame *frame)
 	scene->sizes[scene->received] = size;
 	scene->first[scene->received] = size > 14 ? bytes[14] : 0;
 	/* Every byte is where it belongs: the test's frames count up. */
-	for (size_t i = 15; i < size; i++)
+	for (size_t i = 15; i < size && !scene->keeps_any; i++)
 		assert_int_equal(bytes[i], (uint8_t)(bytes[14] + (i - 14)));
 	scene->last_port = frame->port;
 	scene->received++;

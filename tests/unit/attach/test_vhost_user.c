@@ -318,6 +318,84 @@ static void call_about_transmitted(void **state)
 	}
 }
 
+/* A bare acknowledgement, whose memory nobody waits for. */
+static void guest_acknowledges(uint16_t index)
+{
+	const struct packet_link link = { .source.octet = { 2, 0, 0, 0, 0, 1 } };
+	const struct ip_endpoint from = { ip_addr_from_v4(0x0a000002), 40000 };
+	const struct ip_endpoint to = { ip_addr_from_v4(0x0a000001), 80 };
+	const struct tcp_header header = { .flags = TCP_ACK, .window = 500 };
+	uint8_t bytes[HEADER + 100] = {};
+	struct frame frame;
+
+	assert_true(packet_build_tcp(&frame, &link, &from, &to, &header, NULL, 0, 0));
+	size_t size = frame_copy(&frame, bytes + HEADER, sizeof(bytes) - HEADER);
+	guest_transmits_cut(bytes, HEADER + size, index, NULL, 1);
+}
+
+static bool called_after(uint64_t delay_ns)
+{
+	scene->now_ns += delay_ns;
+	run();
+	return vhost_front_end_called(&end, 1);
+}
+
+/* Nobody waits for the memory of bare acknowledgements. */
+static void call_about_acknowledgements(void **state)
+{
+	(void)state;
+	scene->keeps_any = true;
+	start(FEATURES & ~VIRTIO_F_EVENT_IDX);
+	guest_acknowledges(0);
+	vhost_front_end_kick(&end, 1);
+	run();
+	assert_int_equal(guest_reaps_transmitted(), 1);
+	assert_false(called_after(48 * NS_PER_MS));
+	/* With one that somebody may wait for, the call comes soon. */
+	guest_transmits(100, 0, 1);
+	vhost_front_end_kick(&end, 1);
+	assert_false(called_after(0));
+	assert_true(called_after(NS_PER_MS));
+	/* Alone, late but surely; many at once. */
+	guest_acknowledges(2);
+	vhost_front_end_kick(&end, 1);
+	assert_false(called_after(0));
+	assert_false(called_after(49 * NS_PER_MS));
+	assert_true(called_after(NS_PER_MS));
+	for (uint16_t i = 0; i < 16; i++)
+		guest_acknowledges(i);
+	vhost_front_end_kick(&end, 1);
+	assert_true(called_after(0));
+}
+
+/* A guest that receives looks at what it transmitted, too; one that does not is called once in 50 ms
+ * however much it receives. */
+static void reception_tells_of_transmission(void **state)
+{
+	unsigned calls = 0;
+
+	(void)state;
+	start(FEATURES & ~VIRTIO_F_EVENT_IDX);
+	for (uint16_t i = 0; i < 200; i++) {
+		guest_transmits(100, 0, i);
+		vhost_front_end_kick(&end, 1);
+		assert_false(called_after(0));
+		offer_buffers(1, 1600);
+		push_frame(100, (uint8_t)i);
+		flush();
+		expect_received(100, (uint8_t)i);
+		assert_true(vhost_front_end_called(&end, 0));
+		calls += called_after(NS_PER_MS);
+	}
+	assert_in_range(calls, 3, 4);
+	/* What nobody sees is no sign. */
+	guest_transmits(100, 0, 0);
+	vhost_front_end_kick(&end, 1);
+	assert_false(called_after(0));
+	flush();
+	assert_true(called_after(NS_PER_MS));
+}
+
 /* The call that waits does not outlive the ring. */
 static void call_waits_while_the_ring_stops(void **state)
 {
@@ -1190,6 +1268,8 @@ int main(void)
 		SCENE_TEST(message_in_pieces),
 		SCENE_TEST(frames_from_the_guest),
 		SCENE_TEST(call_about_transmitted),
+		SCENE_TEST(call_about_acknowledgements),
+		SCENE_TEST(reception_tells_of_transmission),
 		SCENE_TEST(call_waits_while_the_ring_stops),
 		SCENE_TEST(more_than_a_turn),
 		SCENE_TEST(headers_in_pieces),
