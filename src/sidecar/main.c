@@ -1,0 +1,23 @@
+/* softnet: the network of one VM in a sandboxed process of its own. */
+
+#include <argp.h>
+#include <signal.h>
+
+#include "sidecar/softnet.h"
+#include "sidecar/softnet_options.h"
+
+int main(int argc, char **argv)
+{
+	static char program[] = "softnet";
+	struct softnet_options options;
+
+	argp_program_version = "softnet " TARTLET_VERSION;
+	/* A closed pipe is an error of a write, not the end of a VM's network. */
+	signal(SIGPIPE, SIG_IGN);
+	if (argc > 0)
+		argv[0] = program;
+	softnet_options_parse(argc, argv, &options);
+	int code = softnet_run(&options);
+	softnet_options_done(&options);
+	return code;
+}

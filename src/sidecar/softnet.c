@@ -1,0 +1,186 @@
+/*
+ * In this order: signals; the network, with all that needs a file or a right; the sandbox; and only then the VM,
+ * whose bytes nobody has looked at before.
+ */
+#include "sidecar/softnet.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "loop/loop.h"
+#include "loop/signals.h"
+#include "sidecar/control_channel.h"
+#include "sidecar/policy_rpc.h"
+#include "sidecar/softnet_network.h"
+
+struct softnet {
+	const struct softnet_options *options;
+	struct loop *loop;
+	struct loop_signals signals;
+	struct loop_watch left_watch;
+	vmnet_network_ref network;
+	struct policy_rpc rpc;
+	struct control_channel *channel;
+	int left_fd; /* eventfd: the VM has left, or was thrown out */
+	pthread_mutex_t left_mutex;
+	char left_error[sizeof(struct vmnet_error)]; /* under the mutex; "" = it left */
+};
+
+static void signal_received(struct loop_signals *signals, int signal_number)
+{
+	struct softnet *softnet = container_of(signals, struct softnet, signals);
+
+	(void)signal_number;
+	loop_stop(softnet->loop);
+}
+
+/* On the network's thread. */
+static void port_closed(void *context, vmnet_port_t port, const char *error)
+{
+	struct softnet *softnet = context;
+	const uint64_t one = 1;
+
+	(void)port;
+	pthread_mutex_lock(&softnet->left_mutex);
+	snprintf(softnet->left_error, sizeof(softnet->left_error), "%s", error ? error : "");
+	pthread_mutex_unlock(&softnet->left_mutex);
+	(void)!write(softnet->left_fd, &one, sizeof(one)); /* an eventfd that counts one takes it */
+}
+
+static void vm_left(struct loop_watch *watch, uint32_t events)
+{
+	struct softnet *softnet = container_of(watch, struct softnet, left_watch);
+
+	(void)events;
+	loop_stop(softnet->loop);
+}
+
+static char *channel_answer(void *context, const char *line, size_t size)
+{
+	struct softnet *softnet = context;
+
+	return policy_rpc_answer(&softnet->rpc, line, size);
+}
+
+static char *channel_too_long(void *context)
+{
+	(void)context;
+	return policy_rpc_too_long();
+}
+
+/* The last rules stay. */
+static void channel_closed(void *context)
+{
+	struct softnet *softnet = context;
+
+	softnet->channel = control_channel_free(softnet->channel);
+}
+
+static int open_loop(struct softnet *softnet, struct error *err)
+{
+	sigset_t wanted;
+
+	(void)sigemptyset(&wanted);
+	(void)sigaddset(&wanted, SIGINT);
+	(void)sigaddset(&wanted, SIGTERM);
+	(void)sigaddset(&wanted, SIGHUP);
+	loop_watch_init(&softnet->left_watch, vm_left);
+	softnet->left_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int r = softnet->left_fd < 0 ? -errno : loop_new(&clock_boottime, &softnet->loop);
+	if (r == 0)
+		r = loop_signals_open(&softnet->signals, softnet->loop, &wanted, signal_received);
+	if (r == 0)
+		r = loop_watch_add(softnet->loop, &softnet->left_watch, softnet->left_fd, EPOLLIN);
+	if (r < 0)
+		error_set(err, "cannot make the event loop: %s", strerror(-r));
+	return r;
+}
+
+static int open_channel(struct softnet *softnet, struct error *err)
+{
+	const struct control_channel_ops ops = { .answer = channel_answer,
+						 .too_long = channel_too_long,
+						 .closed = channel_closed,
+						 .context = softnet };
+
+	if (softnet->options->control_fd < 0)
+		return 0;
+	softnet->rpc.network = softnet->network;
+	int r = control_channel_new(softnet->loop, softnet->options->control_fd, &ops,
+				    &softnet->channel);
+	if (r < 0)
+		error_set(err, "cannot use descriptor %d as control channel: %s",
+			  softnet->options->control_fd,
+			  r == -ENOTSOCK || r == -EINVAL
+				  ? "it should be a connected unix stream socket"
+				  : strerror(-r));
+	return r;
+}
+
+static int start(struct softnet *softnet, struct error *err)
+{
+	const struct softnet_options *options = softnet->options;
+
+	int r = open_loop(softnet, err);
+	if (r == 0)
+		r = softnet_network_create(options, &softnet->network, err);
+	if (r == 0)
+		r = softnet_network_attach(options, softnet->network, port_closed, softnet, err);
+	if (r == 0)
+		r = open_channel(softnet, err);
+	if (r == 0 && options->report_fd >= 0)
+		r = softnet_network_report(options, softnet->network, err);
+	return r;
+}
+
+static int run(struct softnet *softnet, struct error *err)
+{
+	int r = loop_run(softnet->loop);
+
+	if (r < 0) {
+		error_set(err, "the event loop failed: %s", strerror(-r));
+		return r;
+	}
+	pthread_mutex_lock(&softnet->left_mutex);
+	error_set(err, "%s", softnet->left_error);
+	pthread_mutex_unlock(&softnet->left_mutex);
+	return err->text[0] ? -EPROTO : 0;
+}
+
+static void finish(struct softnet *softnet)
+{
+	softnet->channel = control_channel_free(softnet->channel);
+	vmnet_network_release(softnet->network);
+	if (softnet->loop) {
+		loop_watch_remove(softnet->loop, &softnet->left_watch);
+		loop_signals_close(&softnet->signals);
+	}
+	softnet->loop = loop_free(softnet->loop);
+	softnet->left_fd = fd_close(softnet->left_fd);
+	pthread_mutex_destroy(&softnet->left_mutex);
+}
+
+int softnet_run(const struct softnet_options *options)
+{
+	struct softnet softnet = { .options = options, .left_fd = -1 };
+	struct error err = { .text = "" };
+
+	pthread_mutex_init(&softnet.left_mutex, NULL);
+	(void)fd_raise_limit(); /* the library sizes its tables by what there is */
+	int r = start(&softnet, &err);
+	if (r == 0)
+		r = run(&softnet, &err);
+	finish(&softnet);
+	if (r < 0)
+		fprintf(stderr, "%s\n", err.text);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,116 @@
+"""The sidecar with a VM of ours: frames by a unix datagram socket, rules by the control channel."""
+
+import contextlib
+import json
+import os
+import pathlib
+import select
+import socket
+import subprocess
+import time
+
+from scapy.all import BOOTP, DHCP, IP, TCP, UDP, Ether, Raw
+
+MAC = "02:00:00:00:00:01"
+TIMEOUT = 30
+
+
+class Softnet:
+    """The program in a namespace. Frames are scapy's; what the VM gets stays queued until it is looked at."""
+
+    def __init__(self, program, namespace, runtime, *options, control=True, wrapper=()):
+        self.vm, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.vm.settimeout(TIMEOUT)
+        for end in self.vm, theirs:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        report, report_end = os.pipe()
+        passed = [theirs.fileno(), report_end]
+        argv = [program, "--vm-fd", theirs.fileno(), "--vm-mac-address", MAC, "--report-fd", report_end,
+                "--state-directory", pathlib.Path(runtime) / "state", "--runtime-directory",
+                pathlib.Path(runtime) / "softnet"]
+        (pathlib.Path(runtime) / "softnet").mkdir(mode=0o700, exist_ok=True)
+        self.control = None
+        if control:
+            self.control, control_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.control.settimeout(TIMEOUT)
+            argv += ["--control-fd", control_end.fileno()]
+            passed.append(control_end.fileno())
+        self.process = subprocess.Popen(namespace.argv(*wrapper, *argv, *options), pass_fds=passed,
+                                        stderr=subprocess.PIPE, text=True)
+        theirs.close()
+        os.close(report_end)
+        if control:
+            control_end.close()
+        with open(report, encoding="utf-8") as stream:
+            line = stream.readline()
+        if not line:
+            raise AssertionError(f"softnet did not start: {self.process.communicate(timeout=TIMEOUT)[1]}")
+        self.report = json.loads(line)
+        self.address, self.gateway = self.report["address"], self.report["gateway"]
+        self.gateway_mac = None
+        self.requests = 0
+
+    def end(self):
+        """Its exit code and what it said."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        said = self.process.communicate(timeout=TIMEOUT)[1]
+        self.vm.close()
+        if self.control:
+            self.control.close()
+        return self.process.returncode, said
+
+    # --- frames -----------------------------------------------------------------------------------
+
+    def send(self, frame):
+        self.vm.send(bytes(frame))
+
+    def receive(self, wanted, timeout=TIMEOUT):
+        """The next frame that is wanted; what came before it is gone. None: there was none in time."""
+        end = time.monotonic() + timeout
+        while (left := end - time.monotonic()) > 0 and select.select([self.vm], [], [], left)[0]:
+            frame = Ether(self.vm.recv(65536 + 64))
+            if wanted(frame):
+                return frame
+        return None
+
+    def lease(self):
+        """By DHCP; what the answer offers, by name."""
+        def ask(kind, *options):
+            self.send(Ether(src=MAC, dst="ff:ff:ff:ff:ff:ff") / IP(src="0.0.0.0", dst="255.255.255.255") /
+                      UDP(sport=68, dport=67) / BOOTP(chaddr=bytes.fromhex(MAC.replace(":", "")), xid=7) /
+                      DHCP(options=[("message-type", kind), *options, "end"]))
+            return self.receive(lambda frame: DHCP in frame)
+
+        offer = ask("discover")
+        answer = ask("request", ("requested_addr", offer[BOOTP].yiaddr), ("server_id", offer[IP].src))
+        self.gateway_mac = answer.src
+        assert answer[BOOTP].yiaddr == self.address
+        return {option[0]: option[1:] for option in answer[DHCP].options if isinstance(option, tuple)}
+
+    def ip(self, destination, **fields):
+        return Ether(src=MAC, dst=self.gateway_mac) / IP(src=self.address, dst=destination, **fields)
+
+    def tcp(self, destination, port, source_port):
+        """What a SYN is answered by: "SA", "RA", or None."""
+        self.send(self.ip(destination) / TCP(sport=source_port, dport=port, flags="S", seq=1000))
+        got = self.receive(lambda frame: TCP in frame and frame[TCP].dport == source_port, timeout=10)
+        return got and str(got[TCP].flags)
+
+    def udp(self, destination, port, payload, source_port=1000):
+        self.send(self.ip(destination) / UDP(sport=source_port, dport=port) / Raw(payload))
+
+    # --- rules ------------------------------------------------------------------------------------
+
+    def ask(self, method, **params):
+        """The whole answer of the control channel."""
+        self.requests += 1
+        request = {"jsonrpc": "2.0", "id": self.requests, "method": method}
+        if params:
+            request["params"] = params
+        return self.say(json.dumps(request))
+
+    def say(self, line):
+        self.control.sendall(line.encode() + b"\n")
+        with contextlib.closing(self.control.makefile()) as stream:
+            return json.loads(stream.readline())
