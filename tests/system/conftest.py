@@ -9,6 +9,7 @@ The program is $TARTLET_BIN or src/cli/tartlet in the build directory. One guest
 that leave it as it was (`vm`, `agent`); a test that stops, kills or reboots boots its own.
 """
 
+import contextlib
 import os
 import pathlib
 import pwd
@@ -25,6 +26,7 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
 from lab import servers, topology  # noqa: E402
+from lab.softnet import Softnet  # noqa: E402
 from lab.tartlet import EXPOSE, Person, Tartlet  # noqa: E402
 
 
@@ -195,3 +197,40 @@ def vm(tartlet, guest):
 @pytest.fixture
 def agent(vm):
     return vm.agent()
+
+
+@pytest.fixture(scope="session")
+def softnet_program(request):
+    path = os.environ.get("SOFTNET_BIN") or f"{request.config.getoption('--build-dir')}/src/sidecar/softnet"
+    assert os.access(path, os.X_OK), f"{path} is not a program: build first, or set SOFTNET_BIN"
+    return str(pathlib.Path(path).resolve())
+
+
+@contextlib.contextmanager
+def softnets(program, namespace, directory):
+    """What starts softnet with options; ends those that a test has not ended."""
+    made = []
+
+    def start(*options, **how):
+        made.append(Softnet(program, namespace, directory, *options, **how))
+        return made[-1]
+
+    try:
+        yield start
+    finally:
+        for one in made:
+            if one.process.returncode is None:
+                one.end()
+
+
+@pytest.fixture
+def softnet(softnet_program, lab, dns, tmp_path):
+    with softnets(softnet_program, lab.host, tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def softnet_kept(softnet_program, lab, dns, tmp_path_factory):
+    """The same, for processes that all tests of a file share."""
+    with softnets(softnet_program, lab.host, tmp_path_factory.mktemp("softnet")) as start:
+        yield start

@@ -11,27 +11,6 @@ from lab import servers, topology
 from lab.softnet import MAC, Softnet
 
 
-@pytest.fixture(scope="module")
-def softnet_program(request):
-    path = os.environ.get("SOFTNET_BIN") or f"{request.config.getoption('--build-dir')}/src/sidecar/softnet"
-    return os.path.abspath(path)
-
-
-@pytest.fixture
-def softnet(softnet_program, lab, dns, tmp_path):
-    """Starts it with options; ends what a test has not ended."""
-    made = []
-
-    def start(*options, **how):
-        made.append(Softnet(softnet_program, lab.host, tmp_path, *options, **how))
-        return made[-1]
-
-    yield start
-    for one in made:
-        if one.process.returncode is None:
-            one.end()
-
-
 def test_from_lease_to_end(softnet, lab):
     """A lease, a flow that a rule allows, one that none does, and an end in order."""
     with servers.TcpEcho(lab.server) as echo:

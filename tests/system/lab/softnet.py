@@ -1,6 +1,5 @@
 """The sidecar with a VM of ours: frames by a unix datagram socket, rules by the control channel."""
 
-import contextlib
 import json
 import os
 import pathlib
@@ -29,10 +28,11 @@ class Softnet:
                 "--state-directory", pathlib.Path(runtime) / "state", "--runtime-directory",
                 pathlib.Path(runtime) / "softnet"]
         (pathlib.Path(runtime) / "softnet").mkdir(mode=0o700, exist_ok=True)
-        self.control = None
+        self.control = self.answers = None
         if control:
             self.control, control_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
             self.control.settimeout(TIMEOUT)
+            self.answers = self.control.makefile("rb")
             argv += ["--control-fd", control_end.fileno()]
             passed.append(control_end.fileno())
         self.process = subprocess.Popen(namespace.argv(*wrapper, *argv, *options), pass_fds=passed,
@@ -56,8 +56,7 @@ class Softnet:
             self.process.terminate()
         said = self.process.communicate(timeout=TIMEOUT)[1]
         self.vm.close()
-        if self.control:
-            self.control.close()
+        self.close_control()
         return self.process.returncode, said
 
     # --- frames -----------------------------------------------------------------------------------
@@ -111,6 +110,33 @@ class Softnet:
         return self.say(json.dumps(request))
 
     def say(self, line):
-        self.control.sendall(line.encode() + b"\n")
-        with contextlib.closing(self.control.makefile()) as stream:
-            return json.loads(stream.readline())
+        """A line of text or bytes; the answer to it."""
+        self.control.sendall((line.encode() if isinstance(line, str) else line) + b"\n")
+        return self.heard()
+
+    def heard(self):
+        return json.loads(self.answers.readline())
+
+    def close_control(self):
+        if self.control:
+            self.answers.close()
+            self.control.close()
+            self.control = self.answers = None
+
+    # --- what the program holds -------------------------------------------------------------------
+
+    def pids(self):
+        """The program's processes: the sandbox may be a child of the one that was started."""
+        found = [self.process.pid]
+        for pid in found:
+            for children in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+                found += map(int, children.read_text().split())
+        return found
+
+    def memory(self):
+        """Bytes of their own."""
+        texts = [pathlib.Path(f"/proc/{pid}/status").read_text() for pid in self.pids()]
+        return sum(int(text.partition("RssAnon:")[2].split()[0]) * 1024 for text in texts)
+
+    def descriptors(self):
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.pids())
