@@ -75,6 +75,7 @@ class TunnelledAgent(GuestAgent):
     def __init__(self, tartlet, name, port=2):
         super().__init__(tartlet.namespace, name, port)
         self.tartlet = tartlet
+        self.asked = 0  # connections that the guest has seen of us
 
     def ask(self, command, timeout=60):
         """Standard input stays open: its end would end the command."""
@@ -93,6 +94,7 @@ class TunnelledAgent(GuestAgent):
             watchdog.cancel()
         if tunnel.returncode != 0:
             raise ConnectionError(f"{command}: {errors or f'no end within {timeout} s'}")
+        self.asked += 1
         return self.judge(command, output)
 
 
