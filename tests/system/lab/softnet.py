@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 
-from scapy.all import BOOTP, DHCP, IP, TCP, UDP, Ether, Raw
+from scapy.all import BOOTP, DHCP, IP, TCP, UDP, Ether, IPv6, Raw
 
 MAC = "02:00:00:00:00:01"
 TIMEOUT = 30
@@ -73,6 +73,12 @@ class Softnet:
                 return frame
         return None
 
+    def collect(self, last, timeout=TIMEOUT):
+        """All frames up to the one that is the last, without it."""
+        frames = []
+        assert self.receive(lambda frame: last(frame) or frames.append(frame), timeout), "the last one did not come"
+        return frames
+
     def lease(self):
         """By DHCP; what the answer offers, by name."""
         def ask(kind, *options):
@@ -89,6 +95,9 @@ class Softnet:
 
     def ip(self, destination, **fields):
         return Ether(src=MAC, dst=self.gateway_mac) / IP(src=self.address, dst=destination, **fields)
+
+    def ip6(self, destination, **fields):
+        return Ether(src=MAC, dst=self.gateway_mac) / IPv6(src="2001:db8:5::77", dst=destination, **fields)
 
     def tcp(self, destination, port, source_port):
         """What a SYN is answered by: "SA", "RA", or None."""
