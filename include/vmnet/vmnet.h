@@ -294,8 +294,8 @@ VMNET_EXPORT void vmnet_network_configuration_set_log_callback(
  * call(context, error) is called once by vmnet_network_create(), on its thread, when everything is reserved,
  * bound and opened and before the network's thread is started: the place to give up rights (namespaces,
  * capabilities, another user, an empty root), so that the network's thread never has them. From then on the
- * network opens no file by a path and needs no right beyond sockets of IPv4, IPv6 and ping; what it
- * still reads are resolv.conf, hosts and the records of what other networks hold. A negative errno fails the
+ * network opens no file by a path and needs no right beyond sockets of IPv4, IPv6 and ping
+ * but those that an informant reads for it. A negative errno fails the
  * create whole, with the sentence that was left in `error`, if any. It must not call into the library.
  * NULL: nothing is called.
  */
@@ -303,6 +303,19 @@ VMNET_EXPORT void
 vmnet_network_configuration_set_before_thread(vmnet_network_configuration_ref config,
 					      int (*call)(void *context, char error[512]),
 					      void *context);
+
+/*
+ * The network opens no file while it runs: what must be read then (resolv.conf, hosts, and which subnets other networks
+ * hold) it asks an informant, another process, by this end of a connected unix stream socket
+ * (socketpair()). At the other end runs vmnet_informant_serve(), also while vmnet_network_create() does. fd is
+ * duplicated and stays the caller's: close it, so that the informant sees the network's end. An
+ * informant that dies or does not answer within 100 ms costs no more than that: resolvers and hosts stay as they were, and
+ * private addresses (RFC 1918) of which is not known that no network has them are closed; the log says so. Forwards
+ * of such a network cannot be added or removed while it runs.
+ * VMNET_INVALID_ARGUMENT: fd is not such a socket. vmnet_network_create() fails where nobody answers.
+ */
+VMNET_EXPORT vmnet_return_t
+vmnet_network_configuration_set_informant_fd(vmnet_network_configuration_ref config, int fd);
 
 /* A pcapng capture of what passes the ports is written to fd from its position on; fd is duplicated
  * and stays the caller's. A pipe that is full loses whole packets, it never holds the network up.
@@ -436,7 +449,7 @@ VMNET_EXPORT vmnet_return_t vmnet_network_detach(vmnet_network_ref network, vmne
  * broadcast address), or none where there is not exactly one reservation; VMNET_SHARING_SERVICE_BUSY:
  * taken (the sentence names the holder where it can), or forwarded already; VMNET_INVALID_ACCESS: no
  * right to bind a low port, or to write the records; VMNET_BUFFER_EXHAUSTED: as many forwards as the
- * network can have; VMNET_MEM_FAILURE; VMNET_FAILURE: the host has no such address, no descriptor is
+ * network can have; VMNET_NOT_AUTHORIZED: it has an informant; VMNET_MEM_FAILURE; VMNET_FAILURE: the host has no such address, no descriptor is
  * left, or what else the sentence says.
  */
 VMNET_EXPORT vmnet_return_t vmnet_network_add_port_forward(vmnet_network_ref network,
@@ -445,7 +458,7 @@ VMNET_EXPORT vmnet_return_t vmnet_network_add_port_forward(vmnet_network_ref net
 							   struct vmnet_error *error);
 /* Removes the forwards with that protocol and external port, and, where external_family is AF_INET or
  * AF_INET6, that family and address. Connections under way go on. VMNET_INVALID_ARGUMENT: there is no
- * such forward (the sentence says which). */
+ * such forward (the sentence says which); VMNET_NOT_AUTHORIZED: the network has an informant. */
 VMNET_EXPORT vmnet_return_t vmnet_network_remove_port_forward(
 	vmnet_network_ref network, const struct vmnet_port_forward *forward,
 	struct vmnet_error *error);
@@ -533,6 +546,20 @@ struct vmnet_neighbour {
 VMNET_EXPORT size_t vmnet_network_get_neighbours(vmnet_network_ref network,
 						 struct vmnet_neighbour *neighbours,
 						 size_t capacity);
+
+/* ------------------------------------------------------------------------------------------
+ * Informant (Addition): reads files for a network that may open none
+ * ------------------------------------------------------------------------------------------ */
+
+/*
+ * Answers what a network asks by the other end of fd (vmnet_network_configuration_set_informant_fd()) until that is
+ * closed, and then removes what the network has left in the runtime directory (NULL = the default one). Blocks
+ * meanwhile. The network's process may be in a guest's hands: it learns what stands in the two files, and
+ * which private networks are in use, nothing else. fd stays the caller's. VMNET_INVALID_ACCESS, VMNET_FAILURE:
+ * the runtime directory cannot be used, or what was asked is no question.
+ */
+VMNET_EXPORT vmnet_return_t vmnet_informant_serve(int fd, const char *runtime_directory,
+						  struct vmnet_error *error);
 
 /* ------------------------------------------------------------------------------------------
  * Assignments (Addition): which subnet and address a key keeps between runs

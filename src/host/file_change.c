@@ -1,23 +1,21 @@
 #include "host/file_change.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "base/fd.h"
 
 int file_change_init(struct file_change *file, const char *path)
 {
-	*file = (struct file_change){ .path = strdup(path) };
-	return file->path ? 0 : -ENOMEM;
+	*file = (struct file_change){ .source = &file->own.source };
+	return file_source_path_init(&file->own, path);
+}
+
+void file_change_set_source(struct file_change *file, struct file_source *source)
+{
+	file->source = source;
 }
 
 void file_change_done(struct file_change *file)
 {
-	free(file->path);
-	file->path = NULL;
+	file_source_path_done(&file->own);
 }
 
 static bool file_change_same_time(struct timespec a, struct timespec b)
@@ -25,92 +23,43 @@ static bool file_change_same_time(struct timespec a, struct timespec b)
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-static bool file_change_is_same(const struct file_change *file, bool exists,
-				const struct stat *status)
+static bool file_change_is_same(const struct file_identity *a, const struct file_identity *b)
 {
-	if (file->exists != exists)
-		return false;
-	return !exists || (file->device == status->st_dev && file->inode == status->st_ino &&
-			   file->size == status->st_size &&
-			   file_change_same_time(file->modified, status->st_mtim) &&
-			   file_change_same_time(file->changed, status->st_ctim));
+	return a->exists == b->exists && a->device == b->device && a->inode == b->inode &&
+	       a->size == b->size && file_change_same_time(a->modified, b->modified) &&
+	       file_change_same_time(a->changed, b->changed);
 }
 
 bool file_change_check(struct file_change *file, uint64_t now_ns)
 {
+	struct file_identity identity;
+
 	if (file->checked && now_ns - file->checked_ns < FILE_CHANGE_CHECK_NS)
 		return false;
-	struct stat status = { 0 };
-	bool exists = stat(file->path, &status) == 0;
-	bool first = !file->checked;
 	file->checked = true;
 	file->checked_ns = now_ns;
-	if (!first && file_change_is_same(file, exists, &status)) {
+	if (file->source->look(file->source, &identity) < 0)
+		return false;
+	if (file->known && file_change_is_same(&file->identity, &identity)) {
 		/* A writer within one tick of the file system's clock leaves the same time: after
 		 * a change the file is read once more at the next look. */
 		bool again = !file->settled;
 		file->settled = true;
 		return again;
 	}
+	file->known = true;
 	file->settled = false;
-	file->exists = exists;
-	file->device = status.st_dev;
-	file->inode = status.st_ino;
-	file->size = status.st_size;
-	file->modified = status.st_mtim;
-	file->changed = status.st_ctim;
+	file->identity = identity;
 	return true;
 }
 
-/* Reads until the end or until the buffer is full. */
-static int file_change_fill(int fd, char *buffer, size_t capacity, size_t *ret_size)
+int file_change_read(struct file_change *file, size_t most, char **ret_text, size_t *ret_size)
 {
-	size_t size = 0;
-	while (size < capacity) {
-		ssize_t got = read(fd, buffer + size, capacity - size);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (got == 0)
-			break;
-		size += (size_t)got;
-	}
-	*ret_size = size;
-	return 0;
-}
+	int rc = file->source->read(file->source, most, ret_text, ret_size);
 
-int file_change_read(const char *path, size_t most, char **ret_text, size_t *ret_size)
-{
-	/* O_NONBLOCK: a FIFO in its place must not hold us. */
-	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return -errno;
-	struct stat status;
-	if (fstat(fd, &status) < 0)
-		return -errno;
-	if (!S_ISREG(status.st_mode))
-		return -EINVAL;
-	/* One byte more than there is, to see whether it has grown since. */
-	size_t capacity = most;
-	if (status.st_size >= 0 && (uint64_t)status.st_size < most)
-		capacity = (size_t)status.st_size + 1;
-	char *text = malloc(capacity);
-	if (!text)
-		return -ENOMEM;
-	size_t size = 0;
-	int rc = file_change_fill(fd, text, capacity, &size);
-	if (rc < 0) {
-		free(text);
-		return rc;
-	}
-	if (size == capacity) {
-		while (size && text[size - 1] != '\n')
-			size--;
-	}
-	*ret_text = text;
-	*ret_size = size;
-	return 0;
+	if (rc == -EAGAIN)
+		file->known = false; /* the next look finds it new */
+	return rc;
 }
 
 bool file_change_next_line(struct text_view *rest, struct text_view *ret_line)

@@ -9,7 +9,7 @@
  *     error_queue.c     ICMP errors                     tcp_pair.c        TCP with ourselves
  *
  * The host as it is now: host_view.c over netlink.c; resolv_conf.c and hosts_file.c over
- * file_change.c; survey.c asks once.
+ * file_change.c over file_source.c; survey.c asks once.
  */
 
 #include "base/log.h"

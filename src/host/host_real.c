@@ -116,14 +116,20 @@ int host_real_new_with_paths(struct loop *loop, const struct log *log,
 	return 0;
 }
 
-int host_real_new(struct loop *loop, const struct log *log, struct host **ret_host,
-		  struct error *err)
+int host_real_new(struct loop *loop, const struct log *log, const struct host_files *files,
+		  struct host **ret_host, struct error *err)
 {
 	static const struct host_real_paths paths = {
 		.resolv_conf = "/etc/resolv.conf",
 		.hosts = "/etc/hosts",
 	};
-	return host_real_new_with_paths(loop, log, &paths, ret_host, err);
+	int rc = host_real_new_with_paths(loop, log, &paths, ret_host, err);
+	if (rc == 0 && files) {
+		struct host_real *real = host_real_of(*ret_host);
+		file_change_set_source(&real->resolv_conf.file, files->resolv_conf);
+		file_change_set_source(&real->hosts_file.file, files->hosts);
+	}
+	return rc;
 }
 
 struct host *host_real_free(struct host *host)

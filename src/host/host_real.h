@@ -3,11 +3,18 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "host/file_source.h"
 #include "host/host.h"
 
-/* The loop and log outlive it. 0 or negative errno. */
-int host_real_new(struct loop *loop, const struct log *log, struct host **ret_host,
-		  struct error *err) MUST_USE;
+/* Where resolv.conf and hosts are read, in place of /etc. Borrowed. */
+struct host_files {
+	struct file_source *resolv_conf;
+	struct file_source *hosts;
+};
+
+/* The loop, log and files (NULL = those of /etc) outlive it. 0 or negative errno. */
+int host_real_new(struct loop *loop, const struct log *log, const struct host_files *files,
+		  struct host **ret_host, struct error *err) MUST_USE;
 struct host *host_real_free(struct host *host);
 
 /* True when TCP sockets of the family take MSG_PEEK with SO_PEEK_OFF (probed, cached). */

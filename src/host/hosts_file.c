@@ -1,9 +1,9 @@
 #include "host/hosts_file.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define HOSTS_FILE_SIZE_MAX    4194304
 #define HOSTS_FILE_NAME_LENGTH 253 /* RFC 1035 2.3.4, without the root's dot */
 
 struct hosts_file_parser {
@@ -113,8 +113,11 @@ static void hosts_file_read(struct hosts_file *hosts)
 {
 	char *text;
 	size_t size;
+	int rc = file_change_read(&hosts->file, HOSTS_FILE_SIZE_MAX, &text, &size);
+	if (rc == -EAGAIN)
+		return;
 	hosts_file_clear(hosts);
-	if (file_change_read(hosts->file.path, HOSTS_FILE_SIZE_MAX, &text, &size) < 0)
+	if (rc < 0)
 		return;
 	/* Each name is followed by a separator in the text, the last one perhaps not. */
 	struct hosts_file_parser parser = { .names = malloc(size + 1) };

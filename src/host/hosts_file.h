@@ -4,8 +4,9 @@
 #include "base/addr.h"
 #include "host/file_change.h"
 
-/* Names with an address; what follows in a longer file is left out. */
-#define HOSTS_FILE_MAX 10000
+/* Bytes, and names with an address; what follows in a longer file is left out. */
+#define HOSTS_FILE_SIZE_MAX 4194304
+#define HOSTS_FILE_MAX	    10000
 
 struct hosts_file_entry {
 	const char *name; /* lower case, no final dot; points into names */

@@ -1,9 +1,9 @@
 #include "host/resolv_conf.h"
 
+#include <errno.h>
 #include <net/if.h>
 #include <stdlib.h>
 
-#define RESOLV_CONF_SIZE_MAX 65536
 #define RESOLV_CONF_DNS_PORT 53
 
 _Static_assert(RESOLV_CONF_INTERFACE_SIZE == IF_NAMESIZE, "as <net/if.h> has it");
@@ -88,8 +88,11 @@ static void resolv_conf_read(struct resolv_conf *conf)
 {
 	char *text;
 	size_t size;
+	int rc = file_change_read(&conf->file, RESOLV_CONF_SIZE_MAX, &text, &size);
+	if (rc == -EAGAIN)
+		return;
 	conf->count = 0;
-	if (file_change_read(conf->file.path, RESOLV_CONF_SIZE_MAX, &text, &size) < 0)
+	if (rc < 0)
 		return;
 	struct text_view view = { .start = text, .length = size };
 	conf->count = resolv_conf_parse(view, conf->server);

@@ -5,6 +5,7 @@
 #include "host/file_change.h"
 #include "host/netlink.h"
 
+#define RESOLV_CONF_SIZE_MAX	   65536 /* bytes that are read */
 #define RESOLV_CONF_MAX		   8
 #define RESOLV_CONF_INTERFACE_SIZE 16 /* IF_NAMESIZE; its headers contradict each other */
 

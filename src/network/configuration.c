@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "base/fd.h"
 #include "base/utf8.h"
@@ -63,6 +64,7 @@ vmnet_network_configuration_ref vmnet_network_configuration_create(vmnet_mode_t 
 		config->busy_poll_us = CONFIGURATION_BUSY_POLL_US;
 		config->prefix_length = 24;
 		config->capture_fd = -1;
+		config->informant_fd = -1;
 	}
 	if (status)
 		*status = result;
@@ -74,6 +76,7 @@ void vmnet_network_configuration_release(vmnet_network_configuration_ref config)
 	if (!config)
 		return;
 	(void)fd_close(config->capture_fd);
+	(void)fd_close(config->informant_fd);
 	free(config->forwards);
 	for (size_t i = 0; i < config->document_count; i++) {
 		free((void *)(uintptr_t)config->documents[i].path);
@@ -345,6 +348,36 @@ void vmnet_network_configuration_set_log_callback(vmnet_network_configuration_re
 {
 	config->log_callback = callback;
 	config->log_context = context;
+}
+
+/* One end of a connection between processes of this host. */
+static bool configuration_is_informant(int fd)
+{
+	int domain = 0;
+	int type = 0;
+	socklen_t size = sizeof(domain);
+	struct sockaddr_un peer;
+	socklen_t peer_size = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX &&
+	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM &&
+	       getpeername(fd, (struct sockaddr *)&peer, &peer_size) == 0;
+}
+
+vmnet_return_t vmnet_network_configuration_set_informant_fd(vmnet_network_configuration_ref config,
+							    int fd)
+{
+	if (!configuration_is_informant(fd))
+		return CONFIGURATION_REFUSE(
+			config, "file descriptor %d is not a connected unix stream socket", fd);
+	int duplicate = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	if (duplicate < 0)
+		return CONFIGURATION_REFUSE(config, "cannot duplicate file descriptor %d: %s", fd,
+					    strerror(errno));
+	(void)fd_close(config->informant_fd);
+	config->informant_fd = duplicate;
+	return configuration_ok(config);
 }
 
 void vmnet_network_configuration_set_before_thread(vmnet_network_configuration_ref config,

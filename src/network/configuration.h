@@ -44,7 +44,8 @@ struct vmnet_network_configuration {
 	char state_directory[CONFIGURATION_PATH_SIZE]; /* "" = the default */
 	char runtime_directory[CONFIGURATION_PATH_SIZE];
 	char hostname[GATEWAY_NAME_SIZE];
-	int capture_fd; /* a duplicate; -1 = none */
+	int capture_fd;	  /* a duplicate; -1 = none */
+	int informant_fd; /* likewise */
 	void (*log_callback)(void *context, enum vmnet_log_level level, const char *line);
 	void *log_context;
 	int (*before_thread)(void *context, char error[512]);

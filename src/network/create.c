@@ -1,9 +1,11 @@
 /* Reserve, build, bind, start: a network comes into being whole or not at all. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fd.h"
 #include "host/survey.h"
 #include "network/network_internal.h"
 #include "network/paths.h"
@@ -91,6 +93,22 @@ static int create_reserve(struct vmnet_network *network, struct error *err)
 				      network->reservations, err);
 }
 
+static int create_ask_informant(struct vmnet_network *network,
+				const struct vmnet_network_configuration *config, struct error *err)
+{
+	if (config->informant_fd < 0)
+		return 0;
+	int fd = fcntl(config->informant_fd, F_DUPFD_CLOEXEC, 3);
+	int status =
+		fd < 0 ? -errno
+		       : informant_client_new(fd, network->holding->id, network->holding->owner,
+					      &network->log, &network->informant, err);
+
+	if (status < 0)
+		(void)fd_close(fd);
+	return status;
+}
+
 static int create_bind(struct vmnet_network *network,
 		       const struct vmnet_network_configuration *config, struct error *err)
 {
@@ -126,6 +144,7 @@ static struct vmnet_network *create_network(const struct vmnet_network_configura
 	atomic_init(&network->references, 1);
 	network->config = *config;
 	network->config.capture_fd = -1;
+	network->config.informant_fd = -1;
 	network->config.forwards = NULL;
 	network->config.forward_count = 0;
 	network->config.document_count = 0;		 /* the gateway has its own */
@@ -141,11 +160,14 @@ static struct vmnet_network *create_network(const struct vmnet_network_configura
 }
 
 /* The program's turn to give up rights: everything that needs one has been had. */
-static int create_call_before_thread(const struct vmnet_network_configuration *config,
-				     struct error *err)
+static int create_give_up_rights(struct vmnet_network *network,
+				 const struct vmnet_network_configuration *config,
+				 struct error *err)
 {
 	char sentence[ERROR_TEXT_SIZE] = "";
 
+	if (network->informant)
+		registry_leave(network->registry);
 	if (!config->before_thread)
 		return 0;
 	int status = config->before_thread(config->before_thread_context, sentence);
@@ -165,11 +187,13 @@ vmnet_network_ref vmnet_network_create(vmnet_network_configuration_ref config,
 	int result = network ? create_reserve(network, &err) : -ENOMEM;
 
 	if (result == 0)
+		result = create_ask_informant(network, config, &err);
+	if (result == 0)
 		result = network_stages_new(network, config, &err);
 	if (result == 0)
 		result = create_bind(network, config, &err);
 	if (result == 0)
-		result = create_call_before_thread(config, &err);
+		result = create_give_up_rights(network, config, &err);
 	if (result == 0)
 		result = network_start(network, &err);
 	if (result < 0) {

@@ -288,6 +288,17 @@ static vmnet_return_t forwards_fail(int status, const struct error *err, struct 
 	return configuration_status_of(status);
 }
 
+/* The record of a forward, by which others name its holder, could not be written or removed any more. */
+static bool forwards_are_fixed(const struct vmnet_network *network, struct vmnet_error *error)
+{
+	if (network->informant && error)
+		(void)snprintf(
+			error->text, sizeof(error->text),
+			"the ports of a network that opens no files are forwarded when it is "
+			"created, and stay: give them at its start");
+	return network->informant;
+}
+
 vmnet_return_t vmnet_network_add_port_forward(vmnet_network_ref network,
 					      const struct vmnet_port_forward *forward,
 					      struct vmnet_port_forward *bound,
@@ -295,6 +306,9 @@ vmnet_return_t vmnet_network_add_port_forward(vmnet_network_ref network,
 {
 	struct vmnet_port_forward result;
 	struct error err = {};
+
+	if (forwards_are_fixed(network, error))
+		return VMNET_NOT_AUTHORIZED;
 	int status = network_bind_forward(network, forward, &result, &err);
 
 	if (status < 0)
@@ -323,6 +337,8 @@ vmnet_return_t vmnet_network_remove_port_forward(vmnet_network_ref network,
 	struct error err = {};
 	bool found = false;
 
+	if (forwards_are_fixed(network, error))
+		return VMNET_NOT_AUTHORIZED;
 	(void)pthread_mutex_lock(&network->forwards_lock);
 	list_for_each_safe(node, next, &network->forwards)
 	{

@@ -107,6 +107,8 @@ void network_free(struct vmnet_network *network)
 	network_forget_forwards(network);
 	network->holding = registry_holding_release(network->holding);
 	network->registry = registry_close(network->registry);
+	/* Last: when the stream ends, the informant finds our owner dead and removes what it had. */
+	network->informant = informant_client_free(network->informant);
 	(void)pthread_mutex_destroy(&network->forwards_lock);
 	free(network);
 }

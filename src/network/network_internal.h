@@ -25,6 +25,7 @@
 #include "loop/loop.h"
 #include "nat/nat.h"
 #include "network/configuration.h"
+#include "network/informant_client.h"
 #include "registry/registry.h"
 
 #define NETWORK_MAX_PORTS 256
@@ -54,6 +55,7 @@ struct vmnet_network {
 	struct vmnet_network_configuration config; /* a copy without descriptors and lists */
 	struct registry *registry;
 	struct registry_holding *holding;
+	struct informant_client *informant; /* reads for us; NULL = we do it ourselves */
 	struct ip_prefix subnet;
 	struct ip_addr gateway_addr;
 	struct mac_addr gateway_mac;

@@ -74,9 +74,12 @@ static bool stages_belongs_to_other(void *context, const struct ip_addr *addr)
 {
 	const struct vmnet_network *network = context;
 	const struct ip_prefix one = { *addr, 32 };
+	uint64_t now_ns = loop_now(network->loop);
 
-	return ip_prefix_is_rfc1918(&one) &&
-	       registry_is_held_by_other(network->holding, addr, loop_now(network->loop));
+	if (!ip_prefix_is_rfc1918(&one))
+		return false;
+	return network->informant ? informant_client_is_held(network->informant, addr, now_ns)
+				  : registry_is_held_by_other(network->holding, addr, now_ns);
 }
 
 static int stages_new_nat(struct vmnet_network *network)
@@ -150,7 +153,10 @@ int network_stages_new(struct vmnet_network *network,
 	if (status == 0 && !network->ports)
 		status = -ENOMEM;
 	if (status == 0)
-		status = host_real_new(network->loop, &network->log, &network->host, err);
+		status = host_real_new(
+			network->loop, &network->log,
+			network->informant ? informant_client_files(network->informant) : NULL,
+			&network->host, err);
 	if (status == 0 && asked->rules.given)
 		status = network_new_filter(network, asked, err);
 	if (status == 0) {

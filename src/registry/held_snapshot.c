@@ -171,8 +171,8 @@ static void look(struct held_snapshot *snapshot, uint64_t now_ns)
 		read_again(snapshot);
 }
 
-/* The entry that covers the address, or NULL. */
-static struct held_entry *search(const struct held_snapshot *snapshot, uint32_t addr)
+/* How many entries begin at the address or before it. */
+static size_t entries_until(const struct held_snapshot *snapshot, uint32_t addr)
 {
 	size_t low = 0;
 	size_t high = snapshot->count;
@@ -185,10 +185,17 @@ static struct held_entry *search(const struct held_snapshot *snapshot, uint32_t 
 		else
 			high = middle;
 	}
-	/* `low` is the first one behind the address. */
-	if (low == 0 || snapshot->entries[low - 1].last < addr)
+	return low;
+}
+
+/* The entry that covers the address, or NULL. */
+static struct held_entry *search(const struct held_snapshot *snapshot, uint32_t addr)
+{
+	size_t behind = entries_until(snapshot, addr);
+
+	if (behind == 0 || snapshot->entries[behind - 1].last < addr)
 		return NULL;
-	return &snapshot->entries[low - 1];
+	return &snapshot->entries[behind - 1];
 }
 
 static uint64_t age(uint64_t since_ns, uint64_t now_ns)
@@ -229,8 +236,40 @@ static uint64_t validity(const struct held_snapshot *snapshot, bool held)
 	return read_ns > HELD_SNAPSHOT_LEAST_NS ? read_ns : HELD_SNAPSHOT_LEAST_NS;
 }
 
-bool held_snapshot_find(struct held_snapshot *snapshot, const struct ip_addr *addr, int64_t except,
-			uint64_t now_ns)
+static uint64_t left(uint64_t validity_ns, uint64_t age_ns)
+{
+	return validity_ns > age_ns ? validity_ns - age_ns : 0;
+}
+
+static void describe(const struct held_snapshot *snapshot, uint32_t addr, bool held,
+		     uint64_t now_ns, struct held_answer *ret_answer)
+{
+	const struct held_entry *entry = search(snapshot, addr);
+	size_t behind = entries_until(snapshot, addr);
+
+	*ret_answer = (struct held_answer){ .held = held, .last = UINT32_MAX };
+	if (entry) {
+		ret_answer->first = entry->first;
+		ret_answer->last = entry->last;
+	} else {
+		if (behind > 0)
+			ret_answer->first = snapshot->entries[behind - 1].last + 1;
+		if (behind < snapshot->count)
+			ret_answer->last = snapshot->entries[behind].first - 1;
+	}
+	ret_answer->for_ns = left(validity(snapshot, held), age(snapshot->looked_ns, now_ns));
+	if (held) { /* that its owner lives is believed no longer, and not at all while it was not asked */
+		uint64_t lives_ns = entry->is_judged ? left(HELD_SNAPSHOT_MOST_NS,
+							    age(entry->judged_ns, now_ns))
+						     : HELD_SNAPSHOT_JUDGE_NS;
+
+		if (lives_ns < ret_answer->for_ns)
+			ret_answer->for_ns = lives_ns;
+	}
+}
+
+void held_snapshot_ask(struct held_snapshot *snapshot, const struct ip_addr *addr, int64_t except,
+		       uint64_t now_ns, struct held_answer *ret_answer)
 {
 	uint32_t number = ip_addr_to_v4(addr);
 	int result = pthread_mutex_lock(&snapshot->mutex);
@@ -242,7 +281,16 @@ bool held_snapshot_find(struct held_snapshot *snapshot, const struct ip_addr *ad
 		look(snapshot, now_ns);
 		held = is_held(snapshot, number, except, now_ns);
 	}
+	describe(snapshot, number, held, now_ns, ret_answer);
 	result = pthread_mutex_unlock(&snapshot->mutex);
 	assert(result == 0);
-	return held;
+}
+
+bool held_snapshot_find(struct held_snapshot *snapshot, const struct ip_addr *addr, int64_t except,
+			uint64_t now_ns)
+{
+	struct held_answer answer;
+
+	held_snapshot_ask(snapshot, addr, except, now_ns, &answer);
+	return answer.held;
 }

@@ -50,6 +50,14 @@ int held_snapshot_open(struct held_snapshot *snapshot, const char *path, int dir
 /* Fine after a failed open. */
 void held_snapshot_close(struct held_snapshot *snapshot);
 
+/* What is so for a range of addresses, and for how long from now on. */
+struct held_answer {
+	bool held;
+	uint32_t first; /* of the subnet that the address is in, or of the gap between two */
+	uint32_t last;
+	uint64_t for_ns; /* HELD_SNAPSHOT_MOST_NS at most */
+};
+
 /*
  * True when a holding other than `except` covers the IPv4 address. now_ns never goes back by much
  * (two threads may read the clock in one order and come here in the other). Where the table cannot
@@ -57,3 +65,6 @@ void held_snapshot_close(struct held_snapshot *snapshot);
  */
 bool held_snapshot_find(struct held_snapshot *snapshot, const struct ip_addr *addr, int64_t except,
 			uint64_t now_ns);
+/* The same, and how far the answer goes: for whoever asks from afar and remembers it. */
+void held_snapshot_ask(struct held_snapshot *snapshot, const struct ip_addr *addr, int64_t except,
+		       uint64_t now_ns, struct held_answer *ret_answer);

@@ -117,6 +117,13 @@ void holding_store_close(struct holding_store *store)
 	store->owner = 0;
 }
 
+void holding_store_leave(struct holding_store *store)
+{
+	registry_database_close(&store->database);
+	store->directory_fd = fd_close(store->directory_fd);
+	store->owner = 0;
+}
+
 /* The prefix lengths in use: as many look-ups answer "who has this?". */
 static int read_lengths(struct holding_store *store, struct error *err)
 {
@@ -353,4 +360,12 @@ int holding_store_remove_port(struct holding_store *store, int64_t id, uint8_t p
 			      const struct ip_endpoint *at, struct error *err)
 {
 	return change_port(store, STATEMENT_REMOVE_PORT, id, protocol, at, err);
+}
+
+int holding_store_bury(struct holding_store *store, int64_t owner, struct error *err)
+{
+	if (!registry_owner_is_live(store->directory_fd, owner))
+		return remove_owner(store, owner, err);
+	error_set(err, "the owner lives");
+	return -EBUSY;
 }

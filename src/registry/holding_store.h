@@ -31,6 +31,9 @@ int holding_store_open(struct holding_store *store, const char *directory,
 /* Removes our owner file. Fine after a failed open. */
 void holding_store_close(struct holding_store *store);
 
+/* Closes the records for good, ours in them stay as they are; the lock that proves our life stays until the close. */
+void holding_store_leave(struct holding_store *store);
+
 /* All others are called between these two; rollback is fine without a transaction. */
 int holding_store_begin(struct holding_store *store, struct error *err) MUST_USE;
 int holding_store_commit(struct holding_store *store, struct error *err) MUST_USE;
@@ -59,3 +62,5 @@ int holding_store_add_port(struct holding_store *store, int64_t id, uint8_t prot
 			   const struct ip_endpoint *at, struct error *err) MUST_USE;
 int holding_store_remove_port(struct holding_store *store, int64_t id, uint8_t protocol,
 			      const struct ip_endpoint *at, struct error *err) MUST_USE;
+/* Removes all that a dead owner has: 0; -EBUSY: it lives. */
+int holding_store_bury(struct holding_store *store, int64_t owner, struct error *err) MUST_USE;

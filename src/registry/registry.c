@@ -19,6 +19,7 @@ struct registry {
 	struct holding_store holdings;
 	struct assignment_store assignments;
 	size_t holding_count;
+	bool left; /* the records are closed */
 
 	struct held_snapshot held; /* has a lock of its own, that of a thread which must not wait */
 };
@@ -72,6 +73,16 @@ fail:
 	return result;
 }
 
+void registry_leave(struct registry *registry)
+{
+	lock(registry);
+	held_snapshot_close(&registry->held);
+	assignment_store_close(&registry->assignments);
+	holding_store_leave(&registry->holdings);
+	registry->left = true;
+	unlock(registry);
+}
+
 struct registry *registry_close(struct registry *registry)
 {
 	if (!registry)
@@ -109,6 +120,7 @@ static int decide(struct registry *registry, const struct registry_request *requ
 	if (result < 0)
 		return result;
 	holding->registry = registry;
+	holding->owner = registry->holdings.owner;
 	holding->subnet = choice.subnet;
 	holding->gateway = ip_addr_from_v4(ip_prefix_first_v4(&choice.subnet) + 1);
 	holding->guest = choice.guest;
@@ -188,7 +200,8 @@ struct registry_holding *registry_holding_release(struct registry_holding *holdi
 
 	lock(registry);
 	/* Nothing can be done about a failure: the row then dies with this handle. */
-	(void)remove_row(registry, holding->id, NULL);
+	if (!registry->left)
+		(void)remove_row(registry, holding->id, NULL);
 	registry->holding_count--;
 	unlock(registry);
 	free(holding);

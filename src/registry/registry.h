@@ -54,6 +54,13 @@ struct registry_paths {
  */
 int registry_open(const struct registry_paths *paths, struct registry **ret_registry,
 		  struct error *err) MUST_USE;
+/*
+ * For a process that is about to lose its right to open files: closes the records. What is held stays held, by
+ * the owner's lock, which is all that is left open; releasing and closing are the only calls that may
+ * follow. They leave the rows of an owner that is dead by then, which another process may bury
+ * (holding_watch.h) and whoever meets them removes.
+ */
+void registry_leave(struct registry *registry);
 /* Every holding must have been released before. NULL is fine. Returns NULL. */
 struct registry *registry_close(struct registry *registry);
 
@@ -93,6 +100,7 @@ struct registry_request {
 struct registry_holding {
 	struct registry *registry; /* borrowed; it outlives the holding */
 	int64_t id;
+	int64_t owner;		 /* the registry handle's name in the runtime directory */
 	struct ip_prefix subnet; /* canonical */
 	struct ip_addr gateway;	 /* the first host */
 	struct ip_addr guest;

@@ -118,7 +118,7 @@ static void refused(void)
 	struct rig rig;
 	rig_init(&rig);
 	struct host *host;
-	CHECK(host_real_new(rig.loop, &log, &host, NULL) == 0);
+	CHECK(host_real_new(rig.loop, &log, NULL, &host, NULL) == 0);
 	struct rig_socket a;
 	uint16_t ident;
 	rig_socket_init(&a, &rig);

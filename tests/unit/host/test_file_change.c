@@ -75,41 +75,79 @@ static void test_link(void **state)
 	check(follow_link);
 }
 
-static void read_some(const char *path)
+/* A source that is asked, and may not be there. */
+struct far_source {
+	struct file_source source;
+	bool silent;
+	struct file_identity identity;
+	const char *text;
+	unsigned looks;
+	unsigned reads;
+};
+
+static int far_look(struct file_source *source, struct file_identity *ret_identity)
 {
-	char *text;
-	size_t size;
-	assert_int_equal(file_change_read(path, 100, &text, &size), -ENOENT);
-	static const struct {
-		const char *content;
-		size_t most;
-		const char *expected;
-	} cases[] = {
-		{ "", 10, "" },
-		{ "abc", 10, "abc" },
-		{ "abc\ndef\n", 100, "abc\ndef\n" },
-		{ "abc\ndef\n", 8, "abc\ndef\n" },
-		{ "abc\ndef\n", 7, "abc\n" }, /* cut behind the last whole line */
-		{ "abcdefgh", 4, "" },
-	};
-	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-		rig_write_file(path, cases[i].content);
-		assert_int_equal(file_change_read(path, cases[i].most, &text, &size), 0);
-		assert_int_equal(size, strlen(cases[i].expected));
-		assert_memory_equal(text, cases[i].expected, size);
-		free(text);
-	}
-	/* Neither a directory nor a FIFO without a writer holds us. */
-	assert_int_equal(file_change_read("/tmp", 100, &text, &size), -EINVAL);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_int_equal(file_change_read(path, 100, &text, &size), -EINVAL);
+	struct far_source *far = container_of(source, struct far_source, source);
+
+	far->looks++;
+	*ret_identity = far->identity;
+	return far->silent ? -EAGAIN : 0;
 }
 
-static void test_read(void **state)
+static int far_read(struct file_source *source, size_t most, char **ret_text, size_t *ret_size)
 {
+	struct far_source *far = container_of(source, struct far_source, source);
+
+	far->reads++;
+	if (far->silent)
+		return -EAGAIN;
+	*ret_size = strlen(far->text);
+	assert_true(*ret_size <= most);
+	*ret_text = strdup(far->text);
+	return 0;
+}
+
+/* What cannot be told leaves what was known, and is asked again at the next look, not earlier. */
+static void test_another_source(void **state)
+{
+	struct far_source far = { .source = { far_look, far_read }, .text = "far\n" };
+	struct file_change file;
+	uint64_t now = 7;
+	char *text = NULL;
+	size_t size = 0;
+
 	(void)state;
-	check(read_some);
+	assert_int_equal(file_change_init(&file, "/nowhere"), 0);
+	file_change_set_source(&file, &far.source);
+	far.silent = true;
+	assert_false(file_change_check(&file, now)); /* also the first time */
+	assert_false(file_change_check(&file, now + STEP - 1));
+	assert_int_equal(far.looks, 1);
+	far.silent = false;
+	assert_true(file_change_check(&file, now += STEP));
+	assert_int_equal(file_change_read(&file, 100, &text, &size), 0);
+	assert_int_equal(size, 4);
+	assert_memory_equal(text, "far\n", size);
+	free(text);
+	assert_true(file_change_check(&file, now += STEP)); /* once more, then it is settled */
+	assert_false(file_change_check(&file, now += STEP));
+
+	/* it changes while nobody says so; then the look succeeds and the reading does not */
+	far.identity = (struct file_identity){ .exists = true, .size = 4 };
+	far.silent = true;
+	assert_false(file_change_check(&file, now += STEP));
+	far.silent = false;
+	assert_true(file_change_check(&file, now += STEP));
+	far.silent = true;
+	text = NULL;
+	assert_int_equal(file_change_read(&file, 100, &text, &size), -EAGAIN);
+	assert_null(text);
+	far.silent = false;
+	assert_true(file_change_check(&file, now += STEP)); /* twice as for any change */
+	assert_true(file_change_check(&file, now += STEP));
+	assert_false(file_change_check(&file, now += STEP));
+	assert_int_equal(far.reads, 2);
+	file_change_done(&file);
 }
 
 static void test_lines_and_words(void **state)
@@ -138,7 +176,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_link),
-		cmocka_unit_test(test_read),
+		cmocka_unit_test(test_another_source),
 		cmocka_unit_test(test_lines_and_words),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

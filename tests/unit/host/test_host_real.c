@@ -51,7 +51,7 @@ static void test_new(void **state)
 	struct error err = { 0 };
 	struct ip_endpoint resolver[8];
 	assert_int_equal(loop_new(&clock_boottime, &loop), 0);
-	assert_int_equal(host_real_new(loop, NULL, &host, &err), 0);
+	assert_int_equal(host_real_new(loop, NULL, NULL, &host, &err), 0);
 	assert_true(host_call(host, resolvers, resolver, ARRAY_COUNT(resolver)) <= 8);
 	assert_null(host_real_free(host));
 	assert_null(loop_free(loop));

@@ -303,6 +303,63 @@ static void no_file(void **state)
 	held_snapshot_close(&snapshot);
 }
 
+static struct held_answer ask(struct fixture *fixture, int64_t mine, const char *text,
+			      uint64_t now_ns)
+{
+	struct ip_addr addr = addr_of(text);
+	struct held_answer answer;
+
+	held_snapshot_ask(&fixture->snapshot, &addr, mine, now_ns, &answer);
+	return answer;
+}
+
+static void assert_answer(struct held_answer answer, bool held, const char *first, const char *last,
+			  uint64_t for_ns)
+{
+	struct ip_addr first_addr = addr_of(first);
+	struct ip_addr last_addr = addr_of(last);
+
+	assert_int_equal(answer.held, held);
+	assert_int_equal(answer.first, ip_addr_to_v4(&first_addr));
+	assert_int_equal(answer.last, ip_addr_to_v4(&last_addr));
+	assert_int_equal(answer.for_ns, for_ns);
+}
+
+/* Whoever remembers an answer believes it no longer than we would. */
+static void ranges(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t now_ns = START_NS;
+
+	assert_answer(ask(fixture, 0, "10.0.0.1", now_ns), false, "0.0.0.0", "255.255.255.255",
+		      HELD_SNAPSHOT_LEAST_NS);
+	int64_t mine = take(&fixture->store, "10.1.2.0/24");
+	(void)take(&fixture->other, "10.0.0.0/30");
+	(void)take(&fixture->other, "255.255.255.252/30");
+	now_ns += HELD_SNAPSHOT_LEAST_NS;
+	assert_answer(ask(fixture, mine, "9.9.9.9", now_ns), false, "0.0.0.0", "9.255.255.255",
+		      HELD_SNAPSHOT_LEAST_NS);
+	assert_answer(ask(fixture, mine, "10.0.0.4", now_ns + 1), false, "10.0.0.4", "10.1.1.255",
+		      HELD_SNAPSHOT_LEAST_NS - 1);
+	assert_answer(ask(fixture, mine, "10.1.2.9", now_ns), false, "10.1.2.0", "10.1.2.255",
+		      HELD_SNAPSHOT_LEAST_NS);
+	assert_answer(ask(fixture, mine, "200.0.0.1", now_ns), false, "10.1.3.0", "255.255.255.251",
+		      HELD_SNAPSHOT_LEAST_NS);
+	assert_answer(ask(fixture, mine, "10.0.0.3", now_ns), true, "10.0.0.0", "10.0.0.3",
+		      HELD_SNAPSHOT_MOST_NS);
+	/* that its owner lives was not asked: another's life was, just now */
+	assert_answer(ask(fixture, mine, "255.255.255.255", now_ns), true, "255.255.255.252",
+		      "255.255.255.255", HELD_SNAPSHOT_JUDGE_NS);
+	assert_answer(ask(fixture, mine, "10.0.0.0", now_ns + 300), true, "10.0.0.0", "10.0.0.3",
+		      HELD_SNAPSHOT_MOST_NS - 300);
+
+	/* a dead owner's subnet is nobody's */
+	die(&fixture->other);
+	now_ns += HELD_SNAPSHOT_MOST_NS;
+	assert_answer(ask(fixture, mine, "10.0.0.0", now_ns), false, "10.0.0.0", "10.0.0.3",
+		      HELD_SNAPSHOT_LEAST_NS);
+}
+
 #define FIXTURE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -318,6 +375,7 @@ int main(void)
 		FIXTURE_TEST(unreadable),
 		FIXTURE_TEST(impossible_rows),
 		FIXTURE_TEST(no_file),
+		FIXTURE_TEST(ranges),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
