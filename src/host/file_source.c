@@ -50,14 +50,8 @@ static int file_source_fill(int fd, char *buffer, size_t capacity, size_t *ret_s
 	return 0;
 }
 
-static int file_source_read(struct file_source *source, size_t most, char **ret_text,
-			    size_t *ret_size)
+static int file_source_read_open(int fd, size_t most, char **ret_text, size_t *ret_size)
 {
-	const char *path = file_source_path_of(source)->path;
-	/* O_NONBLOCK: a FIFO in its place must not hold us. */
-	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return -errno;
 	struct stat status;
 	if (fstat(fd, &status) < 0)
 		return -errno;
@@ -83,6 +77,20 @@ static int file_source_read(struct file_source *source, size_t most, char **ret_
 	*ret_text = text;
 	*ret_size = size;
 	return 0;
+}
+
+static int file_source_read(struct file_source *source, size_t most, char **ret_text,
+			    size_t *ret_size)
+{
+	const char *path = file_source_path_of(source)->path;
+	/* O_NONBLOCK: a FIFO in its place must not hold us. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0)
+		return -errno;
+	int rc = file_source_read_open(fd, most, ret_text, ret_size);
+	(void)fd_close(fd);
+	return rc;
 }
 
 int file_source_path_init(struct file_source_path *file, const char *path)

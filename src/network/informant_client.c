@@ -142,7 +142,7 @@ static int client_read_header(struct informant_client *client, struct informant_
 /* The rest of the body, or what of it is left: into `bytes`, or nowhere (NULL). */
 static int client_read_body(struct informant_client *client, uint8_t *bytes)
 {
-	uint8_t nowhere[4096];
+	uint8_t nowhere[4096] = { 0 };
 
 	while (client->body_left > 0) {
 		size_t most = client->body_left;
@@ -162,7 +162,7 @@ static int client_read_body(struct informant_client *client, uint8_t *bytes)
 /* What is owed since an earlier question, if it is there by now. */
 static int client_settle(struct informant_client *client)
 {
-	struct informant_header header;
+	struct informant_header header = { .size = 0 };
 	int status = 0;
 
 	client->deadline_ns = 0;
@@ -240,7 +240,7 @@ static void client_succeed(struct informant_client *client)
 static int client_ask_small(struct informant_client *client, struct informant_question *question,
 			    uint8_t *bytes)
 {
-	struct informant_header header;
+	struct informant_header header = { .size = 0 };
 	int status = client_ask(client, question, &header);
 
 	if (status < 0)
@@ -273,7 +273,7 @@ static int client_read(struct file_source *source, size_t most, char **ret_text,
 		container_of(source, struct informant_client_file, source);
 	struct informant_client *client = file->client;
 	struct informant_question question = { .kind = INFORMANT_READ, .file = file->file };
-	struct informant_header header;
+	struct informant_header header = { .size = 0 };
 	int status = client_ask(client, &question, &header);
 
 	if (status < 0)
@@ -374,7 +374,7 @@ static int client_greet(struct informant_client *client, int64_t holding, int64_
 		.holding = holding,
 		.owner = owner,
 	};
-	struct informant_header header;
+	struct informant_header header = { .size = 0 };
 	int status = client_exchange(client, &question, INFORMANT_HELLO_NS, &header);
 
 	return status == 0 ? header.status : status;
