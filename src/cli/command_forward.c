@@ -6,11 +6,13 @@
 
 #include "base/fd.h"
 #include "cli/command.h"
+#include "cli/exposed_port.h"
 #include "cli/forward_text.h"
 #include "cli/named_vm.h"
 #include "control/control_client.h"
 #include "control/control_json.h"
 #include "spec/forward_spec.h"
+#include "vm/run_state.h"
 #include "vm/vm_lock.h"
 
 enum action {
@@ -257,16 +259,43 @@ static int remove_all(const struct vm_directory *directory, const struct forward
 	return r;
 }
 
+/* Its ports are softnet's: they can be shown, not changed. */
+static int act_on_softnet(const struct vm_directory *directory, const struct run_state *state,
+			  const struct forward_options *options)
+{
+	struct error err;
+
+	if (options->action == ACTION_LIST) {
+		print_forwards(state->forwards, options->json);
+		return COMMAND_OK;
+	}
+	error_set(
+		&err,
+		"the ports of VM \"%s\" cannot be changed while it runs: its network is softnet's, "
+		"which is told them at the start (`tartlet run --net-softnet-expose')",
+		directory->name);
+	return command_fail(COMMAND_VM_STATE, &err);
+}
+
 static int act(const struct vm_home *home, const struct vm_directory *directory,
 	       const void *context)
 {
 	const struct forward_options *options = context;
 	struct error err = { .text = "" };
+	struct run_state state;
 	json_t *forwards = NULL;
-	int r = 0;
 
 	if (vm_lock_holder(directory->fd) == 0)
 		return named_vm_not_running(directory);
+	int r = exposed_port_state(directory, &state, &err);
+	if (r == 0) {
+		int code = act_on_softnet(directory, &state, options);
+		run_state_done(&state);
+		return code;
+	}
+	if (r != -ENOENT)
+		return command_fail(COMMAND_FAILED, &err);
+	r = 0;
 	switch (options->action) {
 	case ACTION_NONE:
 		break;

@@ -7,9 +7,11 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "cli/command.h"
+#include "cli/exposed_port.h"
 #include "cli/named_vm.h"
 #include "control/control_client.h"
 #include "vm/agent_network.h"
+#include "vm/run_state.h"
 #include "vm/vm_config.h"
 #include "vm/vm_lock.h"
 #include "vmnet/vmnet.h"
@@ -121,6 +123,19 @@ static bool ask_agent(const struct vm_directory *directory, const struct mac_add
 				     NULL) == 0;
 }
 
+/* Softnet's network tells nobody of leases, but gives this guest no other address than the one that is written down.
+ * False: it is not softnet's. */
+static bool ask_run(const struct vm_directory *directory, struct ip_addr *ret_address)
+{
+	struct run_state state;
+
+	if (exposed_port_state(directory, &state, NULL) < 0)
+		return false;
+	*ret_address = state.address;
+	run_state_done(&state);
+	return true;
+}
+
 /* 0 = found, -ENOENT = not (yet), other negative errno with a sentence. */
 static int resolve(const struct vm_home *home, const struct vm_directory *directory,
 		   enum resolver resolver, struct ip_addr *ret_address, struct error *err)
@@ -136,6 +151,16 @@ static int resolve(const struct vm_home *home, const struct vm_directory *direct
 	bool runs = vm_lock_holder(directory->fd) != 0;
 	if (runs && resolver == RESOLVER_AGENT)
 		return ask_agent(directory, &mac, ret_address) ? 0 : -ENOENT;
+	if (runs && ask_run(directory, ret_address)) {
+		if (resolver == RESOLVER_DHCP)
+			return 0;
+		error_set(
+			err,
+			"VM \"%s\" has softnet's network, which does not say what it heard by ARP: "
+			"--resolver dhcp or agent knows the address",
+			directory->name);
+		return -EOPNOTSUPP;
+	}
 	if (runs)
 		return ask_neighbours(directory, &mac, resolver, ret_address) ? 0 : -ENOENT;
 	if (resolver == RESOLVER_DHCP && ask_assignment(home, directory->name, ret_address))

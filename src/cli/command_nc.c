@@ -1,13 +1,16 @@
 /* `tartlet nc`: a byte tunnel to a TCP port of the guest, for people and as ssh's ProxyCommand. */
 
+#include <errno.h>
 #include <stdint.h>
 #include <unistd.h>
 
 #include "base/text.h"
 #include "cli/byte_tunnel.h"
 #include "cli/command.h"
+#include "cli/exposed_port.h"
 #include "cli/named_vm.h"
 #include "control/connect_client.h"
+#include "vm/run_state.h"
 #include "vm/vm_lock.h"
 
 struct nc_options {
@@ -41,6 +44,25 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	}
 }
 
+/* By the run's control socket, or by a port that is exposed where it has none. */
+static int open_connection(const struct vm_directory *directory, uint16_t port, int *ret_fd,
+			   struct error *err)
+{
+	struct run_state state;
+
+	int r = exposed_port_state(directory, &state, err);
+	if (r == -ENOENT)
+		return connect_client_request(directory->fd, port, ret_fd, err);
+	if (r < 0)
+		return r;
+	r = exposed_port_connect(&state, port, err);
+	run_state_done(&state);
+	if (r < 0)
+		return r;
+	*ret_fd = r;
+	return 0;
+}
+
 static int join(const struct vm_home *home, const struct vm_directory *directory,
 		const void *context)
 {
@@ -51,7 +73,7 @@ static int join(const struct vm_home *home, const struct vm_directory *directory
 	(void)home;
 	if (vm_lock_holder(directory->fd) == 0)
 		return named_vm_not_running(directory);
-	int r = connect_client_request(directory->fd, options->port, &fd, &err);
+	int r = open_connection(directory, options->port, &fd, &err);
 	if (r == 0) {
 		struct byte_tunnel tunnel = { fd, STDIN_FILENO, STDOUT_FILENO };
 		r = byte_tunnel_run(&tunnel, &err);
@@ -59,6 +81,8 @@ static int join(const struct vm_home *home, const struct vm_directory *directory
 	if (r < 0)
 		error_prefix(&err, "VM \"%s\"", directory->name);
 	/* The socket stays open until the program ends: a thread may still have it. */
+	if (r == -ENOENT)
+		return command_fail(COMMAND_VM_STATE, &err);
 	return r < 0 ? command_fail(COMMAND_FAILED, &err) : COMMAND_OK;
 }
 

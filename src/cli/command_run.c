@@ -18,7 +18,7 @@
 #include "cli/run_network.h"
 #include "cli/run_options.h"
 #include "cli/run_shares.h"
-#include "control/control_json.h"
+#include "cli/run_sidecar.h"
 #include "control/control_server.h"
 #include "vm/display.h"
 #include "vm/firmware.h"
@@ -63,6 +63,7 @@ struct run {
 	int lock_fd;
 	int log_fd;
 	struct run_guest *guest;
+	struct run_sidecar sidecar;
 	struct run_network network;
 	struct control_server *server;
 };
@@ -228,7 +229,8 @@ static int write_state(const struct run *run, struct error *err)
 		.subnet = run->network.subnet,
 		.address = run->network.address,
 		.mac = run->config.mac,
-		.forwards = control_json_forwards(run->network.network),
+		.is_softnet = run->options->sidecar.is_wanted,
+		.forwards = run_network_forwards(&run->network),
 	};
 
 	snprintf(state.label, sizeof(state.label), "%s", run->label ? run->label : "");
@@ -258,22 +260,9 @@ static void guest_started(void *context)
 	fflush(stdout);
 }
 
-static int start_network(struct run *run, struct error *err)
+static int start_server(struct run *run, struct error *err)
 {
-	const struct run_network_request request = {
-		.home = run->home,
-		.options = &run->options->network,
-		.name = run->directory->name,
-		.label = run->label,
-		.is_vm = true,
-		.mac = run->config.mac,
-		.resumed_subnet = run->saved_fd >= 0 ? &run->saved.subnet : NULL,
-		.seed = run->has_seed ? &run->seed : NULL,
-	};
-
-	int r = run_network_create(&request, &run->network, err);
-	if (r == 0)
-		r = write_state(run, err);
+	int r = write_state(run, err);
 	if (r < 0)
 		return r;
 	const struct control_server_options options = {
@@ -288,6 +277,42 @@ static int start_network(struct run *run, struct error *err)
 		.context = run,
 	};
 	return control_server_start(&options, &run->server, err);
+}
+
+/* Without a control socket: the rules and ports are softnet's alone. */
+static int start_sidecar(struct run *run, const struct run_network_request *network,
+			 struct error *err)
+{
+	const struct run_sidecar_request request = {
+		.network = network,
+		.options = &run->options->sidecar,
+		.directory = run->directory,
+		.attach = run->net.attach,
+		.signal_mask = run_guest_child_mask(run->guest),
+		.stop_fd = run_guest_stop_fd(run->guest),
+	};
+
+	int r = run_sidecar_start(&run->sidecar, &request, &run->network, err);
+	return r == 0 ? write_state(run, err) : r;
+}
+
+static int start_network(struct run *run, struct error *err)
+{
+	const struct run_network_request request = {
+		.home = run->home,
+		.options = &run->options->network,
+		.name = run->directory->name,
+		.label = run->label,
+		.is_vm = true,
+		.mac = run->config.mac,
+		.resumed_subnet = run->saved_fd >= 0 ? &run->saved.subnet : NULL,
+		.seed = run->has_seed ? &run->seed : NULL,
+	};
+
+	if (run->options->sidecar.is_wanted)
+		return start_sidecar(run, &request, err);
+	int r = run_network_create(&request, &run->network, err);
+	return r == 0 ? start_server(run, err) : r;
 }
 
 static int load_seed(struct run *run, struct error *err)
@@ -368,6 +393,7 @@ static int start(struct run *run, struct error *err)
 		.shares_have_no_msix = run->shares_have_no_msix,
 		.log_fd = run->log_fd,
 		.network = run->network.network,
+		.sidecar = run->options->sidecar.is_wanted ? &run->sidecar : NULL,
 		.subnet = run->network.subnet,
 		.address = run->network.address,
 		.saved = run->saved_fd >= 0 ? &run->saved : NULL,
@@ -388,6 +414,7 @@ static void finish(struct run *run)
 	/* Its port's callback writes into the guest's object until the network is gone. */
 	run_network_done(&run->network);
 	run->guest = run_guest_free(run->guest);
+	run_sidecar_end(&run->sidecar); /* behind QEMU, whose network it is */
 	run->log_fd = fd_close(run->log_fd);
 	run->saved_fd = fd_close(run->saved_fd);
 	saved_machine_done(&run->saved);
@@ -434,6 +461,7 @@ static int run_vm(const struct vm_home *home, const struct vm_directory *directo
 	};
 	struct error err = { .text = "" };
 
+	run_sidecar_init(&run.sidecar);
 	if (run.options->serial)
 		run.serial.kind = SERIAL_STDIO;
 	if (vm_label_from_name(directory->name, run.label_text))

@@ -1,13 +1,13 @@
 #include "cli/run_facts.h"
 
+#include <jansson.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/addr.h"
-#include "base/fd.h"
 #include "cli/forward_text.h"
 #include "cli/run_network.h"
+#include "control/control_json.h"
 
 static bool is_open_to_all(const struct vmnet_port_forward *forward)
 {
@@ -19,19 +19,20 @@ static bool is_open_to_all(const struct vmnet_port_forward *forward)
 	       memcmp(&forward->external_address.v6, &any6, sizeof(any6)) == 0;
 }
 
-static void print_forwards(FILE *stream, vmnet_network_ref network, const char *home_path)
+static void print_forwards(FILE *stream, const json_t *forwards, const char *home_path)
 {
-	size_t count = vmnet_network_get_port_forwards(network, NULL, 0);
-	autofree struct vmnet_port_forward *forwards = calloc(count + 1, sizeof(*forwards));
 	bool open_to_all = false;
+	const json_t *item;
+	size_t i;
 
-	if (!forwards)
-		return;
-	size_t found = vmnet_network_get_port_forwards(network, forwards, count);
-	for (size_t i = 0; i < found && i < count; i++) {
+	json_array_foreach(forwards, i, item)
+	{
+		struct vmnet_port_forward forward;
 		char text[FORWARD_TEXT_SIZE];
-		fprintf(stream, "forward: %s\n", forward_text_format(&forwards[i], text));
-		open_to_all = open_to_all || is_open_to_all(&forwards[i]);
+		if (!control_json_parse_forward(item, &forward, NULL))
+			continue; /* we, or the report's parser, made the list */
+		fprintf(stream, "forward: %s\n", forward_text_format(&forward, text));
+		open_to_all = open_to_all || is_open_to_all(&forward);
 	}
 	if (open_to_all)
 		fprintf(stream,
@@ -47,5 +48,7 @@ void run_facts_print(FILE *stream, const struct run_network *network, const char
 
 	fprintf(stream, "subnet: %s\n", ip_prefix_format(&network->subnet, subnet));
 	fprintf(stream, "address: %s\n", ip_addr_format(&network->address, address));
-	print_forwards(stream, network->network, home_path);
+	json_t *forwards = run_network_forwards(network);
+	print_forwards(stream, forwards, home_path);
+	json_decref(forwards);
 }

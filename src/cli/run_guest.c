@@ -14,6 +14,7 @@
 #include "cli/run_attach.h"
 #include "cli/run_daemons.h"
 #include "cli/run_qemu.h"
+#include "cli/run_sidecar.h"
 #include "cli/run_signals.h"
 #include "cli/run_suspend.h"
 #include "loop/loop.h"
@@ -194,6 +195,18 @@ static void network_lost(struct run_attach *attach)
 		guest_stop(guest);
 }
 
+/* The process that had the network is gone. */
+static void sidecar_lost(void *context)
+{
+	struct run_guest *guest = context;
+
+	if (guest->stopping)
+		return;
+	fprintf(stderr, "Softnet process terminated prematurely\n");
+	guest->failed = true;
+	guest_stop(guest);
+}
+
 static int set_up(struct run_guest *guest)
 {
 	int r = loop_new(&clock_boottime, &guest->loop);
@@ -232,9 +245,23 @@ int run_guest_stop_fd(const struct run_guest *guest)
 	return run_signals_stop_fd(&guest->signals);
 }
 
+const sigset_t *run_guest_child_mask(const struct run_guest *guest)
+{
+	return &guest->signals.signals.previous_mask;
+}
+
 bool run_guest_stop_is_asked(const struct run_guest *guest)
 {
 	return run_signals_stop_is_asked(&guest->signals);
+}
+
+static int attach_network(struct run_guest *guest, int *ret_fd, struct error *err)
+{
+	struct run_sidecar *sidecar = guest->launch.sidecar;
+
+	if (!sidecar)
+		return run_attach_begin(&guest->attach, &guest->launch, ret_fd, err);
+	return run_sidecar_watch(sidecar, guest->loop, sidecar_lost, guest, ret_fd, err);
 }
 
 int run_guest_start(struct run_guest *guest, const struct run_guest_launch *launch,
@@ -244,7 +271,7 @@ int run_guest_start(struct run_guest *guest, const struct run_guest_launch *laun
 	autoclose int qmp_fd = -1;
 
 	guest->launch = *launch;
-	int r = run_attach_begin(&guest->attach, &guest->launch, &net_fd, err);
+	int r = attach_network(guest, &net_fd, err);
 	if (r == 0)
 		r = run_qemu_open_qmp(&guest->qemu, &qmp_fd, err);
 	guest->qemu.qmp.answered = qemu_answered;
@@ -313,6 +340,8 @@ struct run_guest *run_guest_free(struct run_guest *guest)
 	run_suspend_done(&guest->suspend);
 	run_qemu_done(&guest->qemu);
 	run_attach_done(&guest->attach);
+	if (guest->launch.sidecar)
+		run_sidecar_unwatch(guest->launch.sidecar);
 	run_signals_close(&guest->signals);
 	loop_free(guest->loop);
 	free(guest);

@@ -1,6 +1,7 @@
 #pragma once
 /* QEMU from its start to its end: signals, the power button, and what is said when it is over. */
 
+#include <signal.h>
 #include <stdbool.h>
 
 #include "base/addr.h"
@@ -17,6 +18,7 @@ struct error;
 struct run_disks;
 struct run_guest;
 struct run_shares;
+struct run_sidecar;
 struct saved_machine;
 struct vm_config;
 struct vm_directory;
@@ -40,6 +42,8 @@ struct run_guest_launch {
 	bool shares_have_no_msix;	 /* as in struct qemu_launch */
 	int log_fd;
 	vmnet_network_ref network;
+	struct run_sidecar
+		*sidecar; /* started, and then there is no network in this process; NULL = none */
 	struct ip_prefix subnet; /* its own */
 	struct ip_addr address;	 /* the guest's */
 	enum vmnet_tcp_backlog tcp_backlog;
@@ -62,6 +66,9 @@ int run_guest_new(struct run_guest **ret_guest, struct error *err) MUST_USE;
 int run_guest_stop_fd(const struct run_guest *guest);
 /* The same as a question. */
 bool run_guest_stop_is_asked(const struct run_guest *guest);
+
+/* The mask that children begin with. Borrowed. */
+const sigset_t *run_guest_child_mask(const struct run_guest *guest);
 
 /* Attaches QEMU to the network and starts it. 0 or negative errno with a sentence. */
 int run_guest_start(struct run_guest *guest, const struct run_guest_launch *launch,

@@ -87,9 +87,8 @@ static bool is_assigned(const struct run_network_request *request, const struct 
 	return assigned.length == subnet->length && ip_addr_equal(&assigned.addr, &subnet->addr);
 }
 
-/* The subnet that it has to be; NULL: one is chosen. A resumed guest may come from a run with a subnet
- * of its own, or from the VM that this one is a clone of. */
-static const struct ip_prefix *wanted_subnet(const struct run_network_request *request)
+/* A resumed guest may come from a run with a subnet of its own, or from the VM that this one is a clone of. */
+const struct ip_prefix *run_network_wanted_subnet(const struct run_network_request *request)
 {
 	if (request->options->has_subnet)
 		return &request->options->subnet;
@@ -123,8 +122,7 @@ static int set_subnet(const struct plan *plan, struct error *err)
 		     err);
 }
 
-/* What the guest is called, or NULL where neither the VM's owner nor its name says. */
-static const char *find_hostname(const struct run_network_request *request,
+const char *run_network_hostname(const struct run_network_request *request,
 				 char from_name[VM_HOSTNAME_SIZE])
 {
 	if (request->seed && request->seed->hostname)
@@ -158,7 +156,7 @@ static int set_names(const struct plan *plan, struct error *err)
 	const struct run_network_request *request = plan->request;
 	autofree char *state_directory = NULL;
 	char from_name[VM_HOSTNAME_SIZE];
-	const char *hostname = find_hostname(request, from_name);
+	const char *hostname = run_network_hostname(request, from_name);
 
 	int r = vm_home_state_directory(request->home, &state_directory, err);
 	if (r == 0)
@@ -299,7 +297,7 @@ int run_network_create(const struct run_network_request *request, struct run_net
 		       struct error *err)
 {
 	struct plan plan = { .request = request,
-			     .subnet = wanted_subnet(request),
+			     .subnet = run_network_wanted_subnet(request),
 			     .result = ret_network,
 			     .capture.fd = -1 };
 	struct run_network network = { 0 };
@@ -343,4 +341,12 @@ void run_network_done(struct run_network *network)
 {
 	vmnet_network_release(network->network);
 	network->network = NULL;
+	json_decref(network->forwards);
+	network->forwards = NULL;
+}
+
+json_t *run_network_forwards(const struct run_network *network)
+{
+	return network->network ? control_json_forwards(network->network)
+				: json_incref(network->forwards);
 }

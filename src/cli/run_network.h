@@ -1,10 +1,12 @@
 #pragma once
 /* The network of one run: what the options ask for, made by libvmnet. */
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "base/addr.h"
 #include "base/compiler.h"
+#include "vm/vm_label.h"
 #include "vmnet/vmnet.h"
 
 struct error;
@@ -28,7 +30,8 @@ struct run_network_request {
 };
 
 struct run_network {
-	vmnet_network_ref network; /* owned: run_network_done() */
+	vmnet_network_ref network; /* owned: run_network_done(); NULL where softnet has it */
+	json_t *forwards;	   /* owned; of softnet's alone, which are for the whole run */
 	struct ip_prefix subnet;   /* as it really is */
 	struct ip_addr address;	   /* the guest's */
 	struct ip_addr gateway;
@@ -43,3 +46,12 @@ struct run_network {
 int run_network_create(const struct run_network_request *request, struct run_network *ret_network,
 		       struct error *err) MUST_USE;
 void run_network_done(struct run_network *network);
+
+/* As JSON, as bound: a new reference; NULL without memory. */
+json_t *run_network_forwards(const struct run_network *network);
+
+/* The subnet that it has to be; NULL: the one that the VM keeps, or any. */
+const struct ip_prefix *run_network_wanted_subnet(const struct run_network_request *request);
+/* What the guest is called, or NULL where neither the VM's owner nor its name says. */
+const char *run_network_hostname(const struct run_network_request *request,
+				 char from_name[VM_HOSTNAME_SIZE]);

@@ -22,7 +22,6 @@ struct run_parser {
 enum {
 	KEY_VMNET = 256,
 	KEY_BRIDGED,
-	KEY_SOFTNET,
 	KEY_ATTACH,
 	KEY_SERIAL,
 	KEY_SERIAL_PATH,
@@ -37,18 +36,6 @@ static const struct argp_option options_table[] = {
 	  .key = KEY_VMNET,
 	  .doc = "native vmnet network in this process (the default; options of it imply it)" },
 	{ .name = "net-bridged", .key = KEY_BRIDGED, .arg = "IF", .doc = "not available yet" },
-	{ .name = "net-softnet", .key = KEY_SOFTNET, .doc = "not available yet" },
-	/* Tart's scripts have them: better the same sentence than "unrecognized option". */
-	{ .name = "net-softnet-allow", .key = KEY_SOFTNET, .arg = "RULES", .flags = OPTION_HIDDEN },
-	{ .name = "net-softnet-block", .key = KEY_SOFTNET, .arg = "RULES", .flags = OPTION_HIDDEN },
-	{ .name = "net-softnet-expose",
-	  .key = KEY_SOFTNET,
-	  .arg = "SPECS",
-	  .flags = OPTION_HIDDEN },
-	{ .name = "net-softnet-control-fd",
-	  .key = KEY_SOFTNET,
-	  .arg = "FD",
-	  .flags = OPTION_HIDDEN },
 	{ .doc = "Machine:", .group = 2 },
 	{ .name = "net-attach",
 	  .key = KEY_ATTACH,
@@ -98,10 +85,6 @@ static error_t parse_network(int key, struct argp_state *state)
 		parser->networks |= NETWORK_BRIDGED;
 		options->not_available = "--net-bridged";
 		return 0;
-	case KEY_SOFTNET:
-		parser->networks |= NETWORK_SOFTNET;
-		options->not_available = "--net-softnet";
-		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -119,6 +102,26 @@ static void parse_disk(struct argp_state *state, const char *argument, struct ru
 		options->disk_count++;
 }
 
+static void check_network(struct argp_state *state, struct run_parser *parser)
+{
+	struct run_options *options = &parser->options;
+
+	if (options->network.is_vmnet)
+		parser->networks |= NETWORK_VMNET;
+	if (options->network.is_host)
+		parser->networks |= NETWORK_HOST;
+	if (options->sidecar.is_wanted)
+		parser->networks |= NETWORK_SOFTNET;
+	if (__builtin_popcount(parser->networks) > 1)
+		argp_error(state, "--net-bridged, --net-softnet, --net-host and --net-vmnet are "
+				  "mutually exclusive");
+	if (options->sidecar.is_wanted && options->network.host_access != VMNET_HOST_ACCESS_NONE)
+		argp_error(state, "--net-host-access does not go with --net-softnet: "
+				  "--net-softnet-allow @host opens what listens on this host's LAN "
+				  "address");
+	sidecar_options_check(&options->sidecar, state);
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	struct run_parser *parser = state->input;
@@ -128,7 +131,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &options->network;
-		state->child_inputs[1] = &options->devices;
+		state->child_inputs[1] = &options->sidecar;
+		state->child_inputs[2] = &options->devices;
 		return 0;
 	case KEY_SERIAL:
 		options->serial = true;
@@ -162,14 +166,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		return named_vm_parse_only(key, argument, state, &options->name);
 	case ARGP_KEY_END:
 		(void)named_vm_parse_only(key, argument, state, &options->name);
-		if (options->network.is_vmnet)
-			parser->networks |= NETWORK_VMNET;
-		if (options->network.is_host)
-			parser->networks |= NETWORK_HOST;
-		if (__builtin_popcount(parser->networks) > 1)
-			argp_error(state,
-				   "--net-bridged, --net-softnet, --net-host and --net-vmnet "
-				   "are mutually exclusive");
+		check_network(state, parser);
 		if (options->serial && options->serial_path)
 			argp_error(state, "--serial and --serial-path are mutually exclusive");
 		return 0;
@@ -182,6 +179,7 @@ void run_options_parse(int argc, char **argv, struct run_options *ret_options)
 {
 	static const struct argp_child children[] = {
 		{ .argp = &network_options_argp, .group = 1 },
+		{ .argp = &sidecar_options_argp, .group = 1 },
 		{ .argp = &device_options_argp, .group = 2 },
 		{ 0 },
 	};
@@ -197,6 +195,7 @@ void run_options_parse(int argc, char **argv, struct run_options *ret_options)
 		       "  tartlet run debian --net-vmnet-expose 127.0.0.1:8000-8009:8000-8009\n"
 		       "  tartlet run debian --net-vmnet-subnet 10.9.8.0/30 --serial\n"
 		       "  tartlet run debian --net-host\n"
+		       "  tartlet run debian --net-softnet-block 0.0.0.0/0 --net-softnet-allow 192.0.2.7/32:443\n"
 		       "  tartlet run debian --disk data.qcow2 --disk installer.iso:ro\n"
 		       "  tartlet run debian --dir src:~/src --dir /usr/share/doc:ro,tag=doc",
 	};
@@ -210,6 +209,7 @@ void run_options_parse(int argc, char **argv, struct run_options *ret_options)
 void run_options_done(struct run_options *options)
 {
 	network_options_done(&options->network);
+	sidecar_options_done(&options->sidecar);
 	device_options_done(&options->devices);
 	for (size_t i = 0; i < options->disk_count; i++)
 		disk_spec_done(&options->disks[i]);

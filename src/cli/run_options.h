@@ -7,6 +7,7 @@
 #include "cli/device_options.h"
 #include "cli/disk_spec.h"
 #include "cli/network_options.h"
+#include "cli/sidecar_options.h"
 #include "vm/accel.h"
 #include "vm/net_attach.h"
 #include "vm/qemu_args.h"
@@ -14,6 +15,7 @@
 struct run_options {
 	const char *name;
 	struct network_options network;
+	struct sidecar_options sidecar;
 	struct device_options devices;
 	const char *not_available; /* a network option that is recognised, no more; NULL = none */
 	bool serial;

@@ -90,6 +90,8 @@ def test_everything_is_there(installed):
 
 def test_program(installed):
     assert as_person(installed, "tartlet", "--version").stdout == f"tartlet {version()}\n"
+    # Where `tartlet run --net-softnet` looks for it.
+    assert as_person(installed, "/usr/libexec/tartlet/softnet", "--version").stdout == f"softnet {version()}\n"
     as_person(installed, "tartlet", "create", "one", "--linux", "--disk-size", "1", check=False)
     assert as_person(installed, "tartlet", "list", "--format", "json").stdout.startswith("[")
 

@@ -257,7 +257,7 @@ KINDS = [
      ["--net-softnet-expose", "2222:22"], ["--net-softnet-control-fd", "3"]],
     [["--net-host"]],
 ]
-OTHERS = [["--net-bridged", "eth0"], ["--net-softnet"]]
+OTHERS = [["--net-bridged", "eth0"]]
 NO_VM = 'the specified VM "x" does not exist\n'
 EXCLUSIVE = "--net-bridged, --net-softnet, --net-host and --net-vmnet are mutually exclusive"
 
@@ -276,6 +276,107 @@ def test_options_of_one_kind_go_together(cli):
         assert cli.refused("run", "x", *itertools.chain(*kind), *kind[0], expect=1) == NO_VM
     for option in ["--mtu", "9000"], ["--net-pcap", "x"], ["--net-host-access", "lan"], ["--net-busy-poll", "0"]:
         assert cli.refused("run", "x", "--net-host", *option, expect=1) == NO_VM
+        if option[0] != "--net-host-access":
+            assert cli.refused("run", "x", "--net-softnet", *option, expect=1) == NO_VM
+    assert cli.refused("run", "x", *itertools.chain(*KINDS[2][:-1]), expect=1) == NO_VM
+
+
+@pytest.mark.parametrize(("argv", "said"), [
+    (["--net-softnet-allow", "@guest"], '"@guest"'), (["--net-softnet-block", "10.0.0.0/33"], '"10.0.0.0/33"'),
+    (["--net-softnet-allow", ""], '""'), (["--net-softnet-expose", "2222"], '"2222"'),
+    (["--net-softnet-expose", "80:80", "--net-softnet-expose", "80:81"], 'spec "80:81"'),
+    (["--net-softnet", "--net-host-access", "lan"], "--net-softnet-allow @host"),
+    (["--net-softnet-control-fd", "x"], '"x"')])
+def test_what_softnet_would_refuse(cli, argv, said):
+    """It is refused before there is a softnet, or anything else."""
+    first = cli.refused("run", "x", *argv).splitlines()[0]
+    assert first.startswith("tartlet run: ") and said in first
+    assert not cli.home.exists()
+
+
+def test_control_channel_that_is_none(cli):
+    with contextlib.ExitStack() as stack:
+        def own(*sockets):
+            return [stack.enter_context(one) for one in sockets]
+        datagram = own(*socket.socketpair(type=socket.SOCK_DGRAM))[0]
+        unconnected = own(socket.socket(socket.AF_UNIX))[0]
+        internet = own(socket.create_server(("127.0.0.1", 0)))[0]
+        tcp = own(socket.create_connection(internet.getsockname()))[0]
+        file = stack.enter_context(open(cli.path / "kernel", "rb"))
+        good = own(*socket.socketpair())[0]
+        for fd in 0, 2, 400, *(one.fileno() for one in (datagram, unconnected, tcp, file)):
+            done = subprocess.run([cli.program, "run", "x", "--net-softnet-control-fd", str(fd)], env=cli.environment,
+                                  pass_fds=[fd] if 2 < fd < 400 else [], stdin=good, capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stdout) == (64, "")
+            assert done.stderr.startswith(f'tartlet run: invalid value "{fd}" for --net-softnet-control-fd: expected an ')
+        done = subprocess.run([cli.program, "run", "x", "--net-softnet-control-fd", str(good.fileno())],
+                              env=cli.environment, pass_fds=[good.fileno()], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (1, NO_VM)
+
+
+def softnet_in_path(cli, script):
+    """tartlet away from its own softnet, with another in PATH. Where tartlet is then."""
+    alone = cli.path / "alone"
+    alone.mkdir(exist_ok=True)
+    shutil.copy(cli.program, alone / "tartlet")
+    (cli.path / "bin/softnet").write_text(f"#!/bin/sh\n{script}\n", encoding="ascii")
+    (cli.path / "bin/softnet").chmod(0o755)
+    cli.program = alone / "tartlet"
+
+
+REPORT = "for word; do case $word in --report-fd=*) echo '{}' >/proc/self/fd/${word#*=};; esac; done; exec sleep 60"
+
+
+@pytest.mark.parametrize(("script", "last"), [
+    ("echo because >&2; exit 3", "softnet ended with exit status 3 before there was a network"),
+    ("kill -9 $$", "softnet ended with signal 9 (Killed) before there was a network"),
+    (REPORT, "softnet's report is not what this version of tartlet expects")])
+def test_softnet_that_fails(cli, vm, script, last):
+    softnet_in_path(cli, script)
+    before = sorted(os.listdir(cli.home / "vms" / vm))
+    said = cli.refused("run", vm, "--net-softnet", expect=1).splitlines()
+    assert said[-1] == last and ("because" in said) == ("because" in script)
+    assert sorted(os.listdir(cli.home / "vms" / vm)) == sorted([*before, "qemu.log"])
+    assert json.loads(cli.run("get", vm, "-f", "json")[0])["State"] == "stopped"
+
+
+def test_softnet_is_not_found(cli, vm):
+    softnet_in_path(cli, "")
+    (cli.path / "bin/softnet").unlink()
+    said = cli.refused("run", vm, "--net-softnet", expect=1).splitlines()[-1]
+    assert said.startswith("softnet is found neither beside tartlet (libexec/tartlet) nor in PATH")
+
+
+def test_softnet_is_told_to_end(cli, vm):
+    """A VM is stopped while its network is not there yet: softnet, which would not answer, does not keep it."""
+    pid_file = cli.path / "softnet.pid"
+    os.mkfifo(pid_file)
+    softnet_in_path(cli, f"trap 'exit 0' INT; echo $$ >{pid_file}; while :; do sleep 0.1; done")
+    with subprocess.Popen([cli.program, "run", vm, "--net-softnet"], env=cli.environment, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        with open(pid_file, encoding="ascii") as stream:
+            pid = int(stream.readline())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        assert process.stdout.read() == "Stopping VM...\n"
+    wait_gone([pid])
+
+
+def test_softnet_is_lost(cli, vm):
+    """QEMU says what no network understands: softnet ends, and with it the run."""
+    running = cli.start(vm, "--net-softnet", "--net-attach", "stream", FAKE_QEMU="babble")
+    code, output, errors = running.end()
+    assert code == 1 and output == "Stopping VM...\n"
+    assert errors.splitlines()[-1] == "Softnet process terminated prematurely"
+
+
+@pytest.mark.parametrize("attach", ["stream", "vhost-user"])
+def test_softnet_ends_with_qemu(cli, vm, attach):
+    """It is no loss that it has left when QEMU has."""
+    running = cli.start(vm, "--net-softnet-expose", "127.0.0.1:0:22", "--net-attach", attach, FAKE_QEMU="poweroff")
+    code, _, errors = running.end()
+    assert code == 0 and "Softnet" not in errors
+    assert not (cli.home / "vms" / vm / "net.sock").exists()
 
 
 def test_exclusive_of_a_namespace(cli):
@@ -1034,7 +1135,8 @@ def test_nothing_is_lost_by_what_is_refused(cli):
             (64, ["create", "../one", *kernel]), (64, ["create", "one", *kernel, "--cpu", "0"]),
             (1, ["run", "one", "--net-vmnet-expose", f"127.0.0.1:0:80,127.0.0.1:{port}:22"]),
             (1, ["run", "one", "--net-vmnet-subnet", subnet]), (64, ["run", "one", "--net-vmnet-subnet", "1.2.3.4"]),
-            (64, ["run", "two", "--net-vmnet-expose", "0:0"]), (1, ["run", "two", "--net-softnet"]),
+            (64, ["run", "two", "--net-vmnet-expose", "0:0"]), (1, ["run", "one", "--net-softnet-expose", f"0:80,{port}:22"]),
+            (64, ["run", "one", "--net-softnet-allow", "1.2.3.4"]),
             (1, ["run", "two", "--net-pcap", cli.path / "none/x"]), (2, ["run", "three"]), (1, ["run", "none"]),
             (1, ["delete", "three"]), (2, ["delete", "none"]), (64, ["delete", "one", ".."]),
             (2, ["stop", "one"]), (2, ["forward", "add", "one", "0:1"]), (64, ["forward", "add", "three", "0:0"]),

@@ -70,11 +70,12 @@ class Tartlet:
         self.command("create", name, "--kernel", guest[kernel], "--initrd", guest["initrd"],
                      "--memory", memory, "--cmdline", f"console=ttyS0 quiet no_timer_check {cmdline}".strip())
 
-    def run(self, name, *options, expose=EXPOSE):
-        """Starts the VM and waits until the facts are printed, not until the guest is up."""
+    def run(self, name, *options, expose=EXPOSE, kind="vmnet", pass_fds=()):
+        """Starts the VM and waits until the facts are printed, not until the guest is up. Ports are exposed by the
+        option of this kind of network."""
         if self.net_attach and "--net-attach" not in options:
             options += ("--net-attach", self.net_attach)
-        running = RunningVm(self, name, options, expose)
+        running = RunningVm(self, name, options, expose, kind, pass_fds)
         self.running.append(running)
         running.wait_started()
         return running
@@ -97,7 +98,7 @@ def expected_lines(expose):
 class RunningVm:
     """A `tartlet run` of the test."""
 
-    def __init__(self, tartlet, name, options, expose):
+    def __init__(self, tartlet, name, options, expose, kind="vmnet", pass_fds=()):
         self.tartlet = tartlet
         self.name = name
         self.lines = []
@@ -106,10 +107,11 @@ class RunningVm:
         self.expected = expected_lines(expose)
         argv = tartlet.argv("run", name, *options)
         if expose:
-            argv += ["--net-vmnet-expose", ",".join(expose)]
+            argv += [f"--net-{kind}-expose", ",".join(expose)]
         self.process = subprocess.Popen(argv, env=tartlet.environment, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                        text=True, errors="replace", start_new_session=True)
+                                        text=True, errors="replace", start_new_session=True,
+                                        pass_fds=pass_fds)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):

@@ -20,6 +20,7 @@ static pid_t start_run(int directory_fd, bool writes, int pid_offset)
 	if (pid == 0) {
 		struct run_state state = { .pid = getpid() + pid_offset,
 					   .label = "ci \xc3\xa4",
+					   .is_softnet = true,
 					   .forwards = json_array() };
 		if (vm_lock_take(directory_fd, NULL) < 0 ||
 		    !ip_prefix_parse("10.1.2.0/30", &state.subnet) ||
@@ -62,6 +63,7 @@ static void test_believed_only_under_the_lock(void **state)
 	assert_int_equal(ip_addr_to_v4(&found.address), 0x0a010202);
 	assert_int_equal(found.mac.octet[5], 1);
 	assert_int_equal(json_array_size(found.forwards), 1);
+	assert_true(found.is_softnet);
 	run_state_done(&found);
 	end_run(pid);
 	/* Killed: the file is there, but nobody holds the lock. */
