@@ -11,7 +11,8 @@
  *     5  a fragment of UDP with these bytes: offset ARGUMENT / 2 * 8, more to come when odd
  *
  * Whatever comes: frames for guests are whole, from us and within the MTU; frames for NAT are
- * complete IPv4 packets from a guest's address; no socket is left open at the end.
+ * complete IPv4 packets from a guest's address; no socket is left open at the end. A gateway that has local
+ * names alone, which gets the same, asks nobody.
  */
 
 #include "fuzz.h"
@@ -269,7 +270,7 @@ static void run_step(struct rig *rig, uint8_t kind, uint8_t argument, const uint
 	}
 }
 
-static void rig_start(struct rig *rig)
+static void rig_start(struct rig *rig, bool local_names_only)
 {
 	struct gateway_context context = {
 		.random = &rig->random.random,
@@ -298,7 +299,8 @@ static void rig_start(struct rig *rig)
 		.mtu = 1500,
 		.dhcp = true,
 		.dns = true,
-		.route = true,
+		.local_names_only = local_names_only,
+		.route = !local_names_only,
 		.hostname = "box",
 		.domain = "test",
 		.reservations = { { .mac = guest_mac(2), .addr = subnet_addr(2) } },
@@ -312,13 +314,13 @@ static void rig_start(struct rig *rig)
 	gateway_set_nat(rig->gateway, &rig->to_nat);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void run(const uint8_t *data, size_t size, bool local_names_only)
 {
 	struct reader reader = reader_of(data, size);
 	static struct rig once; /* large: its sockets are all free again after each input */
 	struct rig *rig = &once;
 
-	rig_start(rig);
+	rig_start(rig, local_names_only);
 	while (reader_left(&reader) >= 4) {
 		uint8_t kind = reader_u8(&reader);
 		uint8_t argument = reader_u8(&reader);
@@ -333,7 +335,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < FLOWS_MAX && i < rig->flow_count; i++)
 		host_call(&rig->host.host, close, &rig->flows[i]);
 	FUZZ_CHECK(fake_host_open_now(&rig->host) == 0);
+	FUZZ_CHECK(!local_names_only || rig->host.outward == 0);
 	fake_host_done(&rig->host);
 	loop_free(rig->loop);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	run(data, size, false);
+	run(data, size, true);
 	return 0;
 }

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 from lab import servers, topology
 from lab.softnet import MAC, Softnet
+from scapy.all import DNS, DNSQR, ICMP, IP, TCP, UDP, Raw
 
 
 def test_from_lease_to_end(softnet, lab):
@@ -33,6 +34,37 @@ def test_exposed(softnet, lab):
             client.connect((topology.HOST, port))
         syn = vm.receive(lambda frame: frame.haslayer("TCP"))
         assert syn["TCP"].dport == 22 and syn["IP"].src == topology.ROUTER_A
+
+
+def asked(vm, name, source_port):
+    """The gateway's answer to a question for an address."""
+    vm.send(vm.ip(vm.gateway) / UDP(sport=source_port, dport=53) / DNS(id=source_port, rd=1, qd=DNSQR(qname=name)))
+    return vm.receive(lambda frame: DNS in frame and frame[DNS].id == source_port)[DNS]
+
+
+def test_host_only(softnet, lab, dns):
+    """--vm-net-type host: whatever the rules say, no way out, and no name from there; who comes is the gateway."""
+    questions = len(dns.log)
+    with servers.TcpEcho(lab.server) as echo:
+        vm = softnet("--vm-net-type", "host", "--allow", "0.0.0.0/0", "--expose", "0:22")
+        offered = vm.lease()
+        assert "router" not in offered and 121 not in offered and 33 not in offered
+        assert offered["name_server"] == (vm.gateway,) and "subnet_mask" in offered
+        assert vm.tcp(topology.SERVER, echo.port, 2000) == "RA"
+        assert vm.tcp(topology.SERVICE, 53, 2001) == "RA"
+        assert asked(vm, "secret.www.test", 2002).rcode == 5
+        assert asked(vm, "host.internal", 2003).an.rdata == vm.gateway
+        vm.udp(topology.SERVICE, 53, b"secret")
+        vm.send(vm.ip(vm.gateway) / ICMP() / Raw(b"here"))
+        assert vm.receive(lambda frame: ICMP in frame and frame[ICMP].type == 0)
+        assert echo.peers == [] and len(dns.log) == questions
+    with contextlib.closing(lab.router_a.socket(socket.AF_INET, socket.SOCK_STREAM)) as client:
+        client.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            client.connect((topology.HOST, vm.report["forwards"][0]["externalPort"]))
+        syn = vm.receive(lambda frame: TCP in frame and frame[TCP].dport == 22)
+        assert syn[IP].src == vm.gateway
+    assert vm.end() == (0, "")
 
 
 def test_live_rules(softnet, lab):

@@ -63,6 +63,7 @@ static int tcp_connect(struct host *host, struct host_socket *socket, const stru
 	theirs = open_one(fake, NULL);
 	ours = open_one(fake, socket);
 	assert(ours >= 0 && theirs >= 0);
+	fake->outward++;
 	make_streams(fake, ours, theirs);
 	fake->sockets[ours].remote = *to;
 	fake->sockets[ours].connect_result = -EINPROGRESS;
@@ -165,6 +166,7 @@ static int udp_open(struct host *host, struct host_socket *socket, const struct 
 	fd = open_one(fake, socket);
 	if (fd < 0)
 		return fd;
+	fake->outward++;
 	*ret_bound = *at;
 	return 0;
 }
@@ -268,6 +270,7 @@ void fake_host_init(struct fake_host *fake)
 	fake->resolver_count = 0;
 	fake->hosts_count = 0;
 	fake->open_count = 0;
+	fake->outward = 0;
 	fake->last_opened = -1;
 }
 

@@ -57,6 +57,7 @@ struct fake_host {
 	bool refuse_open;    /* udp_open and tcp_connect say -EMFILE */
 	int send_error;	     /* what udp_send says instead of sending, negative */
 	unsigned open_count; /* sockets ever opened */
+	unsigned outward;    /* those of them that led out of the process */
 	int last_opened;
 };
 
