@@ -48,8 +48,10 @@ struct bridge {
 /* RFC 894 frames with one VLAN tag at the most; the dissection already cut padding off. */
 static bool bridge_is_too_long(const struct bridge *bridge, const struct frame *frame)
 {
+	size_t tag_size = frame->packet.kind == PACKET_OTHER ? 4 : 0;
+
 	return frame->offload.gso == FRAME_GSO_NONE &&
-	       frame_size(frame) > (size_t)bridge->config.mtu + FRAME_ETHERNET_SIZE + 4;
+	       frame_size(frame) > (size_t)bridge->config.mtu + FRAME_ETHERNET_SIZE + tag_size;
 }
 
 /* Group addresses that no bridge passes on (IEEE 802.1Q 8.6.3): the link's own talk. */

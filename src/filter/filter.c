@@ -9,6 +9,7 @@
 #include "wire/frame.h"
 
 #define DNS_PORT     53
+#define DHCP_PORT    67
 #define HTTP_PORT    80
 #define PROTOCOL_TCP PACKET_IP_PROTOCOL_TCP
 #define PROTOCOL_UDP PACKET_IP_PROTOCOL_UDP
@@ -150,6 +151,9 @@ static bool admits_out(const struct filter *filter, const struct filter_question
 		filter_policy_match(filter->policy, FILTER_OUT, &question->remote, question->port);
 	const bool to_gateway = ip_addr_equal(&question->remote, &filter->config.gateway);
 
+	/* The guest's server is the gateway, which has answered already: no other is asked. */
+	if (question->protocol == PROTOCOL_UDP && question->port == DHCP_PORT)
+		return false;
 	/* A block of everything is not meant for the name server that is offered to the guest. */
 	if (to_gateway && is_offered(filter, question) && !match.is_exact)
 		return true;

@@ -54,6 +54,7 @@ struct filter_question {
 };
 /*
  * Without a rule: out into the world and to the gateway, not to private addresses; in from everywhere.
- * What the gateway offers, DNS and documents, is reached unless a rule is about this very address.
+ * What the gateway offers, DNS and documents, is reached unless a rule is about this very address. DHCP (UDP port
+ * 67) is answered by the gateway before anybody is asked; out into the world it never goes.
  */
 bool filter_admits(const struct filter *filter, const struct filter_question *question);

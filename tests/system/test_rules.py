@@ -4,6 +4,7 @@ The server's addresses are for documentation, so a guest under rules reaches non
 """
 
 import contextlib
+import pathlib
 import socket
 import subprocess
 
@@ -11,6 +12,7 @@ import pytest
 from lab import servers, topology
 
 PYTHON = "/usr/bin/python3"
+HERE = pathlib.Path(__file__).resolve().parent
 
 # Tries each ADDRESS:PORT, and says what became of it.
 TRY = """import socket, sys
@@ -134,54 +136,21 @@ def test_bad_rules(rooted, option, rules, said):
 
 # --- what a guest may claim to be ---------------------------------------------------------------------
 
-# One lie after the other onto the wire, each marked; at the end the truth.
+# One lie after the other onto the wire, each marked (lab/lies.py); at the end the truth.
 LIES = """import sys
-from scapy.all import (ARP, BOOTP, DHCP, Dot1Q, Ether, ICMP, ICMPv6ND_RA, IP, IPOption_LSRR, IPv6, Raw, UDP, conf,
-                       fragment, get_if_addr, get_if_hwaddr, sendp, srp1)
+sys.path.insert(0, sys.argv[3])
+from lab.lies import Guest, lies
+from scapy.all import ARP, IP, Ether, Raw, UDP, conf, get_if_addr, get_if_hwaddr, sendp, srp1
 conf.verb = 0
-server, port = sys.argv[1], int(sys.argv[2])
-mac, own = get_if_hwaddr("eth0"), get_if_addr("eth0")
 gateway = conf.route.route("0.0.0.0")[2]
 reply = srp1(Ether(dst="ff:ff:ff:ff:ff:ff") / ARP(pdst=gateway), iface="eth0", timeout=10)
-way = Ether(dst=reply.hwsrc, src=mac)
-other = "02:00:00:00:00:99"
-neighbour = ".".join(own.split(".")[:3] + ["200"])
-marked = UDP(sport=1000, dport=port) / Raw(b"LIE")
-lies = [
-    Ether(dst=reply.hwsrc, src=other) / IP(src=own, dst=server) / marked,
-    way / IP(src=neighbour, dst=server) / marked,
-    way / IP(src=server, dst=server) / marked,
-    way / IP(src="127.0.0.1", dst=server) / marked,
-    way / IP(src="0.0.0.0", dst=server) / marked,
-    way / IP(src="255.255.255.255", dst=server) / marked,
-    way / IP(src=gateway, dst=server) / marked,
-    way / IP(src=own, dst=server, options=[IPOption_LSRR(routers=[gateway])]) / marked,
-    way / Dot1Q(vlan=1) / IP(src=own, dst=server) / marked,
-    way / Dot1Q(vlan=0) / IP(src=own, dst=server) / marked,
-    way / IPv6(src="2001:db8:5::77", dst="2001:db8:5::2") / marked,
-    way / IPv6(src="fe80::1", dst="ff02::1") / ICMPv6ND_RA(),
-    way / IP(src=own, dst="224.0.0.251") / marked,
-    Ether(dst="ff:ff:ff:ff:ff:ff", src=mac) / IP(src=own, dst="255.255.255.255") / marked,
-    way / IP(src=own, dst=gateway) / UDP(sport=67, dport=68) / BOOTP(op=2) / DHCP(options=[("message-type", "ack"), "end"]),
-    way / IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=port) / Raw(b"LIE"),
-    way / IP(src=own, dst=server, len=20) / marked,
-    way / IP(src=own, dst=server, len=2000) / marked,
-    way / IP(src=own, dst=server, ihl=4) / marked,
-    way / IP(src=own, dst=server, chksum=1) / marked,
-    way / IP(src=own, dst=server) / UDP(sport=1000, dport=port, len=4) / Raw(b"LIE"),
-    way / IP(src=own, dst=server) / UDP(sport=1000, dport=0) / Raw(b"LIE"),
-    Ether(dst="ff:ff:ff:ff:ff:ff", src=mac) / ARP(op=2, hwsrc=mac, psrc=gateway, pdst=gateway),
-    Ether(dst="ff:ff:ff:ff:ff:ff", src=mac) / ARP(op=2, hwsrc=other, psrc=own, pdst=own),
-    Ether(dst="ff:ff:ff:ff:ff:ff", src=mac) / ARP(op=1, hwsrc=mac, psrc=neighbour, pdst=gateway),
-    Ether(dst=reply.hwsrc, src=mac, type=0x88cc) / Raw(b"LIE" * 20),
-    Ether(dst="01:80:c2:00:00:00", src=mac, type=0x0026) / Raw(b"LIE" * 20),
-    *[piece for piece in fragment(way / IP(src=neighbour, dst=server) / UDP(sport=1000, dport=port) /
-                                  Raw(b"LIE" * 1000), 600)],
-]
-for lie in lies:
-    sendp(lie, iface="eth0")
+guest = Guest(get_if_hwaddr("eth0"), get_if_addr("eth0"), gateway, reply.hwsrc, sys.argv[1], int(sys.argv[2]))
+frames = [frame for _, several in lies(guest) for frame in several]
+wire = conf.L2socket(iface="eth0")
+for frame in frames:
+    wire.send(frame)
 for name in "first", "second":
-    sendp(way / IP(src=own, dst=server) / UDP(sport=1000, dport=port) / Raw(f"TRUTH {name} {len(lies)}".encode()),
+    sendp(guest.way() / guest.ip() / UDP(sport=1000, dport=guest.port) / Raw(f"TRUTH {name} {len(frames)}".encode()),
           iface="eth0")
 """
 
@@ -196,7 +165,7 @@ def test_no_lie_arrives(rooted, lab):
             wire.bind(("a0", 0x0003))
         port = sink.getsockname()[1]
         rooted.command("netns", "--net-vmnet-allow", f"{topology.SERVER}/32,2001:db8:5::/64,224.0.0.0/4", "--",
-                       PYTHON, "-c", LIES, topology.SERVER, port, timeout=60)
+                       PYTHON, "-c", LIES, topology.SERVER, port, HERE, timeout=60)
         assert sink.recv(100).startswith(b"TRUTH first")
         assert sink.recv(100).startswith(b"TRUTH second")
         seen = b""

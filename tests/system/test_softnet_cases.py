@@ -13,7 +13,7 @@ import socket
 import pytest
 from lab import cases, servers, topology
 from lab.wire import Wire
-from scapy.all import ARP, DNS, DNSQR, ICMP, IP, TCP, UDP, Ether, Raw
+from scapy.all import DNS, DNSQR, ICMP, IP, TCP, UDP, Ether, Raw
 
 POLICIES = cases.read()
 SUBNET = "192.168.64.0/30"
@@ -66,16 +66,6 @@ class Guest:
     def fresh_port(self):
         self.port += 1
         return self.port
-
-    def settle(self):
-        """Two questions to the gateway, answered: what was sent before them has gone where it goes. Returns what
-        else has come meanwhile."""
-        frames = []
-        for _ in range(2):
-            self.vm.send(Ether(src="02:00:00:00:00:01", dst="ff:ff:ff:ff:ff:ff") /
-                         ARP(hwsrc="02:00:00:00:00:01", psrc=self.vm.address, pdst=self.vm.gateway))
-            frames += self.vm.collect(lambda frame: ARP in frame and frame[ARP].op == 2)
-        return frames
 
 
 def left_host(frames, kind, address, port):
@@ -130,7 +120,7 @@ def ask_out(guest, policy, question):
     for kind, frame, port in probes(guest, question):
         guest.wire.take()
         guest.vm.send(frame)
-        heard = guest.settle()
+        heard = guest.vm.settle()
         answers = [said for said in (answer_of(kind, one, port) for one in heard) if said]
         if question.address != cases.GATEWAY:
             passed = left_host(guest.wire.take(), kind, question.address, question.port or NO_PORT)
@@ -147,7 +137,7 @@ def check_out(guest, policy, question, seen):
     if is_v6:  # no frame of it is taken at all
         guest.wire.take()
         guest.vm.send(guest.vm.ip6(question.address) / UDP(sport=guest.fresh_port(), dport=question.port or NO_PORT))
-        guest.settle()
+        guest.vm.settle()
         # Neighbours may be asked for, by whoever is on the wire; this address is not looked for.
         packed = ipaddress.ip_address(question.address).packed
         assert not any(packed in frame for frame in guest.wire.take())
@@ -200,7 +190,7 @@ def check_in(guest, policy, question, seen, lab):
                 stream.connect((topology.HOST, guest.exposed_tcp))
             stream.recv(1)
         if not question.passes:
-            assert not any(arrived(frame, kind) for frame in guest.settle() for kind in (TCP, UDP)), \
+            assert not any(arrived(frame, kind) for frame in guest.vm.settle() for kind in (TCP, UDP)), \
                 f"{policy.name}: {question.line}: it came"
     seen["passed" if question.passes else "dropped"] += 2
 

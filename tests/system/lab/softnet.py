@@ -1,5 +1,6 @@
 """The sidecar with a VM of ours: frames by a unix datagram socket, rules by the control channel."""
 
+import errno
 import json
 import os
 import pathlib
@@ -8,7 +9,7 @@ import socket
 import subprocess
 import time
 
-from scapy.all import BOOTP, DHCP, IP, TCP, UDP, Ether, IPv6, Raw
+from scapy.all import ARP, BOOTP, DHCP, IP, TCP, UDP, Ether, IPv6, Raw
 
 MAC = "02:00:00:00:00:01"
 TIMEOUT = 30
@@ -64,6 +65,14 @@ class Softnet:
     def send(self, frame):
         self.vm.send(bytes(frame))
 
+    def send_any(self, frame):
+        """Also one that is longer than the program takes at once."""
+        data = bytes(frame)
+        try:
+            self.vm.send(data)
+        except OSError as problem:
+            assert problem.errno == errno.EMSGSIZE, problem  # then it cannot arrive
+
     def receive(self, wanted, timeout=TIMEOUT):
         """The next frame that is wanted; what came before it is gone. None: there was none in time."""
         end = time.monotonic() + timeout
@@ -79,12 +88,27 @@ class Softnet:
         assert self.receive(lambda frame: last(frame) or frames.append(frame), timeout), "the last one did not come"
         return frames
 
+    def settle(self):
+        """Two questions to the gateway, answered: what was sent before them has gone where it goes. What else has
+        come meanwhile."""
+        frames = []
+        for _ in range(2):
+            self.send(Ether(src=MAC, dst="ff:ff:ff:ff:ff:ff") / ARP(hwsrc=MAC, psrc=self.address, pdst=self.gateway))
+            frames += self.collect(lambda frame: ARP in frame and frame[ARP].op == 2)
+        return frames
+
+    def dhcp(self, kind, *options, ether=None, ip=None, udp=None, **fields):
+        """A message of the client as a frame; each layer's fields may be others."""
+        return (Ether(**{"src": MAC, "dst": "ff:ff:ff:ff:ff:ff"} | (ether or {})) /
+                IP(**{"src": "0.0.0.0", "dst": "255.255.255.255"} | (ip or {})) /
+                UDP(**{"sport": 68, "dport": 67} | (udp or {})) /
+                BOOTP(**{"chaddr": bytes.fromhex(MAC.replace(":", "")), "xid": 7} | fields) /
+                DHCP(options=[("message-type", kind), *options, "end"]))
+
     def lease(self):
         """By DHCP; what the answer offers, by name."""
         def ask(kind, *options):
-            self.send(Ether(src=MAC, dst="ff:ff:ff:ff:ff:ff") / IP(src="0.0.0.0", dst="255.255.255.255") /
-                      UDP(sport=68, dport=67) / BOOTP(chaddr=bytes.fromhex(MAC.replace(":", "")), xid=7) /
-                      DHCP(options=[("message-type", kind), *options, "end"]))
+            self.send(self.dhcp(kind, *options))
             return self.receive(lambda frame: DHCP in frame)
 
         offer = ask("discover")
@@ -94,7 +118,7 @@ class Softnet:
         return {option[0]: option[1:] for option in answer[DHCP].options if isinstance(option, tuple)}
 
     def ip(self, destination, **fields):
-        return Ether(src=MAC, dst=self.gateway_mac) / IP(src=self.address, dst=destination, **fields)
+        return Ether(src=MAC, dst=self.gateway_mac) / IP(**{"src": self.address, "dst": destination} | fields)
 
     def ip6(self, destination, **fields):
         return Ether(src=MAC, dst=self.gateway_mac) / IPv6(src="2001:db8:5::77", dst=destination, **fields)

@@ -319,6 +319,22 @@ static void lengths(void **state)
 	}
 }
 
+/* The four bytes more are for a tag: what has none is not longer than the MTU. */
+static void lengths_without_tag(void **state)
+{
+	(void)state;
+	for (size_t size = 1514; size <= 1518; size++) {
+		struct mac_addr own = mac_of(0);
+		struct bytes bytes = ether(&gateway_mac, &own, 0x0806);
+
+		while (bytes.size < size)
+			put_u8(&bytes, 0);
+		send_bytes(0, &bytes);
+		assert_int_equal(drops.count[DROP_LONG_FRAME], size - 1514);
+		assert_int_equal(drops.count[DROP_BAD_ARP], 1); /* the one that was looked at */
+	}
+}
+
 /* One receiver that changes its frame does not change it for the others. */
 static void receivers_are_apart(void **state)
 {
@@ -463,6 +479,7 @@ int main(void)
 		TEST(share_of_macs),
 		TEST(macs_that_come_and_go),
 		TEST(lengths),
+		TEST(lengths_without_tag),
 		TEST(receivers_are_apart),
 		TEST(flushes),
 		TEST(ports_come_and_go),

@@ -203,6 +203,22 @@ static void test_name_server_only(void **state)
 	assert_false(admits(fixture, FILTER_OUT, 0x0a000002, 17, 53));
 }
 
+/* No rule opens another DHCP server, nor that of the host behind the gateway. */
+static void test_dhcp_stays_at_home(void **state)
+{
+	struct fixture *fixture = *state;
+
+	filter_set_policy(fixture->filter, policy_of("0.0.0.0/1", NULL));
+	assert_true(admits(fixture, FILTER_OUT, 0x08080808, 17, 68));
+	assert_true(admits(fixture, FILTER_OUT, 0x08080808, 6, 67));
+	assert_false(admits(fixture, FILTER_OUT, 0x08080808, 17, 67));
+	filter_set_policy(fixture->filter, policy_of("@host", NULL));
+	assert_true(admits(fixture, FILTER_OUT, 0x0a000001, 17, 68));
+	assert_false(admits(fixture, FILTER_OUT, 0x0a000001, 17, 67));
+	/* Who calls the guest may have any port. */
+	assert_true(admits(fixture, FILTER_IN, 0x08080808, 17, 67));
+}
+
 /* Documents are offered as the name server is, where there are some. */
 static void test_documents(void **state)
 {
@@ -230,9 +246,13 @@ static void test_documents(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_first_mac_is_the_ports),    TEST(test_the_address_comes_later),
-		TEST(test_flush_and_room_go_through), TEST(test_another_policy),
-		TEST(test_name_server_only),	      TEST(test_documents),
+		TEST(test_first_mac_is_the_ports),
+		TEST(test_the_address_comes_later),
+		TEST(test_flush_and_room_go_through),
+		TEST(test_another_policy),
+		TEST(test_name_server_only),
+		TEST(test_dhcp_stays_at_home),
+		TEST(test_documents),
 	};
 
 	return cmocka_run_group_tests_name("filter", tests, NULL, NULL);
