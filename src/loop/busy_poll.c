@@ -16,12 +16,17 @@ void busy_poll_init(struct busy_poll *poll, uint64_t limit_ns)
 	*poll = (struct busy_poll){ .limit_ns = limit_ns };
 }
 
+bool busy_poll_is_bulk(const struct busy_poll *poll)
+{
+	return poll->recent_bytes >= BULK_BYTES;
+}
+
 bool busy_poll_pays(struct busy_poll *poll)
 {
-	bool is_bulk = poll->recent_bytes >= BULK_BYTES;
+	bool is_bulk = busy_poll_is_bulk(poll);
 
 	poll->recent_bytes -= poll->recent_bytes >> FADE_SHIFT;
-	return !is_bulk && poll->confidence >= CONFIDENCE_ENOUGH;
+	return !is_bulk && poll->limit_ns > 0 && poll->confidence >= CONFIDENCE_ENOUGH;
 }
 
 void busy_poll_learn(struct busy_poll *poll, uint64_t waited_ns, bool looked)

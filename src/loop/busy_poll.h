@@ -32,6 +32,9 @@ static inline void busy_poll_note(struct busy_poll *poll, size_t bytes)
 		poll->recent_bytes = BUSY_POLL_BYTES_MOST;
 }
 
+/* Was much carried lately? */
+bool busy_poll_is_bulk(const struct busy_poll *poll);
+
 /* Once before each wait. */
 bool busy_poll_pays(struct busy_poll *poll);
 

@@ -51,6 +51,8 @@ struct loop {
 	struct timers timers;
 	struct list deferred;
 	struct list last;
+	struct list lookouts;
+	bool skipped_events; /* the last batch did not ask epoll */
 	struct watch_slot *slots;
 	uint32_t slot_count;
 	uint32_t first_free;
@@ -97,6 +99,7 @@ int loop_new(const struct clock *clock, struct loop **ret_loop)
 	loop->first_free = SLOT_NONE;
 	list_init(&loop->deferred);
 	list_init(&loop->last);
+	list_init(&loop->lookouts);
 	list_init(&loop->messages);
 	pthread_mutex_init(&loop->message_lock, NULL);
 	loop_watch_init(&loop->message_watch, messages_ready);
@@ -135,6 +138,8 @@ struct loop *loop_free(struct loop *loop)
 		list_remove(loop->deferred.next);
 	while (!list_is_empty(&loop->last))
 		list_remove(loop->last.next);
+	while (!list_is_empty(&loop->lookouts))
+		list_remove(loop->lookouts.next);
 	fd_close(loop->message_watch.fd);
 	fd_close(loop->epoll_fd);
 	timers_done(&loop->timers);
@@ -279,6 +284,60 @@ void loop_deferred_cancel(struct loop_deferred *deferred)
 	list_remove(&deferred->node);
 }
 
+void loop_lookout_init(struct loop_lookout *lookout, const struct loop_lookout_ops *ops)
+{
+	lookout->ops = ops;
+	list_init(&lookout->node);
+}
+
+void loop_lookout_add(struct loop *loop, struct loop_lookout *lookout)
+{
+	if (!list_is_linked(&lookout->node))
+		list_append(&loop->lookouts, &lookout->node);
+}
+
+void loop_lookout_remove(struct loop_lookout *lookout)
+{
+	list_remove(&lookout->node);
+}
+
+static bool lookouts_see(struct loop *loop)
+{
+	list_for_each_safe(node, following, &loop->lookouts)
+	{
+		struct loop_lookout *lookout = container_of(node, struct loop_lookout, node);
+
+		if (lookout->ops->sees(lookout))
+			return true;
+	}
+	return false;
+}
+
+static void lookouts_act(struct loop *loop)
+{
+	list_for_each_safe(node, following, &loop->lookouts)
+	{
+		struct loop_lookout *lookout = container_of(node, struct loop_lookout, node);
+
+		if (lookout->ops->sees(lookout))
+			lookout->ops->act(lookout);
+	}
+}
+
+/* All of them have to wake us up from now on; true: something came meanwhile. */
+static bool lookouts_announce(struct loop *loop)
+{
+	bool came = false;
+
+	list_for_each_safe(node, following, &loop->lookouts)
+	{
+		struct loop_lookout *lookout = container_of(node, struct loop_lookout, node);
+
+		came = lookout->ops->announce(lookout) || came;
+	}
+	return came;
+}
+
 /* What the work itself defers to the same list is for the next batch: no endless loop. */
 static void run_list(struct list *list)
 {
@@ -346,11 +405,19 @@ static int look_busily(struct loop *loop, uint64_t since_ns)
 
 	if (next_ns < end_ns)
 		end_ns = next_ns;
-	while (count == 0 && clock_now(loop->clock) < end_ns) {
+	while (count == 0 && !lookouts_see(loop) && clock_now(loop->clock) < end_ns) {
 		(void)sched_yield(); /* cannot fail on Linux */
 		count = loop_events(loop, 0);
 	}
 	return count;
+}
+
+/* The lookouts saw something: most likely it is all that there is to do. But whoever is announced by
+ * epoll waits for one batch at most, and not at all beside bulk. */
+static bool skips_events(struct loop *loop)
+{
+	loop->skipped_events = !loop->skipped_events && !busy_poll_is_bulk(&loop->busy_poll);
+	return loop->skipped_events;
 }
 
 /* What loop_events() answers; loop->now_ns is the time after it. */
@@ -361,16 +428,25 @@ static int loop_wait(struct loop *loop, int timeout_ms)
 	uint64_t start_ns;
 	int count = 0;
 
-	if (wait == 0 || loop->busy_poll.limit_ns == 0) {
-		count = loop_events(loop, wait);
+	if (wait != 0 && lookouts_see(loop)) {
+		wait = 0;
+		if (skips_events(loop)) {
+			loop->now_ns = clock_now(loop->clock);
+			return 0;
+		}
+	}
+	loop->skipped_events = false;
+	if (wait == 0) {
+		count = loop_events(loop, 0);
 		loop->now_ns = clock_now(loop->clock);
 		return count;
 	}
 	start_ns = clock_now(loop->clock);
-	looks = busy_poll_pays(&loop->busy_poll);
+	looks = busy_poll_pays(&loop->busy_poll); /* never where the limit is 0 */
 	if (looks)
 		count = look_busily(loop, start_ns);
-	if (count == 0) /* a timer is nearer than it was before the look */
+	if (count == 0 && !lookouts_see(loop) && !lookouts_announce(loop))
+		/* A timer is nearer than it was before the look. */
 		count = loop_events(loop, looks ? wait_ms(loop, timeout_ms) : wait);
 	loop->now_ns = clock_now(loop->clock);
 	busy_poll_learn(&loop->busy_poll, loop->now_ns - start_ns, looks);
@@ -386,6 +462,7 @@ int loop_run_once(struct loop *loop, int timeout_ms)
 	atomic_store_explicit(&loop->thread, pthread_self(), memory_order_relaxed);
 	loop->turn++;
 	run_ready(loop, count);
+	lookouts_act(loop);
 	timers_run(&loop->timers, loop->now_ns);
 	run_list(&loop->deferred);
 	run_list(&loop->last);

@@ -69,6 +69,30 @@ void loop_defer_last(struct loop *loop, struct loop_deferred *deferred);
 void loop_deferred_cancel(struct loop_deferred *deferred);
 
 /*
+ * What need not wake the loop up while it is awake, for the loop sees it without a system call: memory
+ * that is shared with a guest. Looked at in each batch and before each wait. Embedded in its owner.
+ */
+struct loop_lookout {
+	const struct loop_lookout_ops *ops;
+	struct list node;
+};
+
+struct loop_lookout_ops {
+	/* Is there something to do? Changes nothing. */
+	bool (*sees)(struct loop_lookout *lookout);
+	/* Does it, or as much of it as one batch should have. */
+	void (*act)(struct loop_lookout *lookout);
+	/* The loop goes to sleep: from now on it has to be woken up (by a watch of the owner's). True:
+	 * something came meanwhile. */
+	bool (*announce)(struct loop_lookout *lookout);
+};
+
+void loop_lookout_init(struct loop_lookout *lookout, const struct loop_lookout_ops *ops);
+/* Not from within one of its operations. Removing one that is not added does nothing. */
+void loop_lookout_add(struct loop *loop, struct loop_lookout *lookout);
+void loop_lookout_remove(struct loop_lookout *lookout);
+
+/*
  * One batch; waits at most timeout_ms (-1 = until something happens, 0 = not at all). Returns 0, or
  * negative errno where epoll itself failed.
  */

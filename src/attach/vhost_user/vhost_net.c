@@ -3,8 +3,10 @@
  *
  * From the guest: a chain is its virtio-net header and one frame. The header is gathered into memory
  * of our own, the frame is pushed where it lies, and the chain is used when the push has returned;
- * many chains later the guest sees them all at once. While there are chains, no kick is asked for;
- * after a turn's worth of them others get theirs, and the rest waits for the loop's next batch.
+ * many chains later the guest sees them all at once. After a turn's worth of them others get theirs,
+ * and the rest waits for the loop's next batch. A kick is asked for only when the loop goes to sleep:
+ * while it is awake it looks at the ring by itself, which saves us the waiting for a kick and the guest
+ * the kick.
  *
  * To the guest: its receive buffers are looked at ahead: taken from the ring, walked and translated
  * once, and kept in order until a frame uses them. What was looked at is what can be reserved, and
@@ -216,12 +218,8 @@ static void transmit(struct vhost_net *net)
 		enum virtqueue_result result =
 			virtqueue_take(&ring->queue, net->transmit_parts, &chain);
 
-		if (result == VIRTQUEUE_EMPTY) {
-			if (!virtqueue_listen(&ring->queue))
-				break;
-			virtqueue_silence(&ring->queue);
-			continue;
-		}
+		if (result == VIRTQUEUE_EMPTY)
+			break;
 		if (result == VIRTQUEUE_BROKEN) {
 			net->failed(net, "its transmit ring is broken");
 			break;
@@ -241,17 +239,39 @@ static void transmit(struct vhost_net *net)
 	}
 	frame_sink_flush(net->attachment->ingress);
 	call_soon(net, frames - called, bytes, is_awaited);
-	if (frames == TURN_FRAMES || bytes >= TURN_BYTES)
-		loop_defer(net->attachment->context.loop, &net->again);
 }
 
-static void transmit_again(struct loop_deferred *deferred)
+static const struct virtqueue *transmit_queue(const struct vhost_net *net)
 {
-	struct vhost_net *net = container_of(deferred, struct vhost_net, again);
-
-	if (vhost_session_runs(net->session, VHOST_RING_TRANSMIT))
-		transmit(net);
+	return &net->session->rings[VHOST_RING_TRANSMIT].queue;
 }
+
+static bool lookout_sees(struct loop_lookout *lookout)
+{
+	struct vhost_net *net = container_of(lookout, struct vhost_net, lookout);
+
+	return vhost_session_runs(net->session, VHOST_RING_TRANSMIT) &&
+	       virtqueue_waiting(transmit_queue(net)) > 0;
+}
+
+static void lookout_act(struct loop_lookout *lookout)
+{
+	transmit(container_of(lookout, struct vhost_net, lookout));
+}
+
+static bool lookout_announce(struct loop_lookout *lookout)
+{
+	struct vhost_net *net = container_of(lookout, struct vhost_net, lookout);
+
+	return vhost_session_runs(net->session, VHOST_RING_TRANSMIT) &&
+	       virtqueue_listen(&net->session->rings[VHOST_RING_TRANSMIT].queue);
+}
+
+static const struct loop_lookout_ops lookout_ops = {
+	.sees = lookout_sees,
+	.act = lookout_act,
+	.announce = lookout_announce,
+};
 
 /* --- receive buffers ahead ------------------------------------------------------------------ */
 
@@ -608,7 +628,6 @@ void vhost_net_resume(struct vhost_net *net)
 
 void vhost_net_forget(struct vhost_net *net)
 {
-	loop_deferred_cancel(&net->again);
 	timer_clear(loop_timers(net->attachment->context.loop), &net->call_timer);
 	net->uncalled_frames = 0;
 	net->uncalled_bytes = 0;
@@ -621,12 +640,17 @@ void vhost_net_forget(struct vhost_net *net)
 
 void vhost_net_init(struct vhost_net *net)
 {
-	loop_deferred_init(&net->again, transmit_again);
+	loop_lookout_init(&net->lookout, &lookout_ops);
 	timer_init(&net->call_timer, call_delayed);
+}
+
+void vhost_net_start(struct vhost_net *net)
+{
+	loop_lookout_add(net->attachment->context.loop, &net->lookout);
 }
 
 void vhost_net_done(struct vhost_net *net)
 {
-	loop_deferred_cancel(&net->again);
+	loop_lookout_remove(&net->lookout);
 	timer_clear(loop_timers(net->attachment->context.loop), &net->call_timer);
 }

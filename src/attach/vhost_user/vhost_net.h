@@ -31,8 +31,8 @@ struct vhost_net {
 	/* A ring is broken: the owner ends the session, but not before its caller returned. */
 	void (*failed)(struct vhost_net *net, const char *reason);
 
-	struct loop_deferred again; /* more to transmit than one turn takes */
-	struct timer call_timer;    /* about what was transmitted and not called about yet */
+	struct loop_lookout lookout; /* for what the guest transmits */
+	struct timer call_timer;     /* about what was transmitted and not called about yet */
 	unsigned uncalled_frames;
 	uint64_t uncalled_bytes;
 	bool is_awaited;	 /* the guest may wait for one of these */
@@ -58,6 +58,8 @@ struct vhost_net {
 /* attachment, session and failed are set already. */
 void vhost_net_init(struct vhost_net *net);
 void vhost_net_done(struct vhost_net *net);
+/* In the loop's thread, once. */
+void vhost_net_start(struct vhost_net *net);
 
 /* Gives back what was looked at and publishes what was used: afterwards nothing of the rings is in
  * use here, and they may change. */

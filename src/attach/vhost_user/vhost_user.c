@@ -351,6 +351,7 @@ static void vhost_user_start(struct attachment *attachment)
 {
 	struct vhost_user *vhost = vhost_user_of(attachment);
 
+	vhost_net_start(&vhost->net);
 	if (vhost->listen_fd >= 0)
 		vhost_user_watch_listener(vhost);
 	else if (loop_watch_add(attachment->context.loop, &vhost->connection, vhost->fd, EPOLLIN) <

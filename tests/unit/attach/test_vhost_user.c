@@ -1145,6 +1145,56 @@ static void a_guest_that_polls(void **state)
 	assert_false(vhost_front_end_called(&end, 0));
 }
 
+/* A kick is asked for when the loop goes to sleep, not while it is awake. */
+static void kicks_are_for_sleepers(void **state)
+{
+	(void)state;
+	start(FEATURES);
+	guest_transmits(100, 1, 0);
+	run(); /* unasked: it is seen */
+	assert_int_equal(scene->received, 1);
+	assert_int_equal(vhost_guest_available_event(transmit_queue()), 0);
+	assert_int_equal(loop_run_once(scene->loop, 1), 0);
+	assert_int_equal(vhost_guest_available_event(transmit_queue()), 1);
+	guest_transmits(100, 2, 1);
+	guest_transmits(100, 3, 2);
+	vhost_front_end_kick(&end, 1);
+	assert_int_equal(loop_run_once(scene->loop, -1), 0);
+	assert_int_equal(scene->received, 3);
+	assert_int_equal(vhost_guest_available_event(transmit_queue()), 1);
+}
+
+/* The same without EVENT_IDX, by a flag. */
+static void kicks_by_a_flag(void **state)
+{
+	const uint8_t *flags = transmit_queue()->used;
+
+	(void)state;
+	start(FEATURES & ~VIRTIO_F_EVENT_IDX);
+	guest_transmits(100, 1, 0);
+	run();
+	assert_int_equal(scene->received, 1);
+	assert_int_equal(vhost_guest_load(flags, 2), 1);
+	assert_int_equal(loop_run_once(scene->loop, 1), 0);
+	assert_int_equal(vhost_guest_load(flags, 2), 0);
+}
+
+/* A ring that stands still is not looked at, whatever stands in it. */
+static void a_ring_that_stands_still(void **state)
+{
+	(void)state;
+	start(FEATURES);
+	assert_true(vhost_front_end_set_state(&end, VHOST_SET_VRING_ENABLE, 1, 0));
+	run();
+	guest_transmits(100, 1, 0);
+	run();
+	assert_int_equal(loop_run_once(scene->loop, 1), 0);
+	assert_int_equal(scene->received, 0);
+	assert_true(vhost_front_end_set_state(&end, VHOST_SET_VRING_ENABLE, 1, 1));
+	run();
+	assert_int_equal(scene->received, 1);
+}
+
 /* --- ends ----------------------------------------------------------------------------------- */
 
 static void front_end_leaves(void **state)
@@ -1297,6 +1347,9 @@ int main(void)
 		SCENE_TEST(memory_without_the_rings),
 		SCENE_TEST(log_of_written_pages),
 		SCENE_TEST(calls_are_batched),
+		SCENE_TEST(kicks_are_for_sleepers),
+		SCENE_TEST(kicks_by_a_flag),
+		SCENE_TEST(a_ring_that_stands_still),
 		SCENE_TEST(a_guest_that_polls),
 		SCENE_TEST(front_end_leaves),
 		SCENE_TEST(freed_while_it_runs),

@@ -576,6 +576,139 @@ static void test_found_by_looking(void **state)
 	assert_null(loop_free(loop));
 }
 
+/* Something that the loop sees by itself, and an eventfd that says so where that was asked for. */
+struct sight {
+	struct loop_lookout lookout;
+	struct probe probe;
+	unsigned there;	     /* pieces of work */
+	unsigned comes_late; /* while the loop is about to sleep */
+	unsigned done;
+	unsigned announced;
+};
+
+static struct sight *sight_of(struct loop_lookout *lookout)
+{
+	return container_of(lookout, struct sight, lookout);
+}
+
+static bool sight_sees(struct loop_lookout *lookout)
+{
+	return sight_of(lookout)->there > 0;
+}
+
+static void sight_act(struct loop_lookout *lookout)
+{
+	sight_of(lookout)->there--;
+	sight_of(lookout)->done++;
+}
+
+static bool sight_announce(struct loop_lookout *lookout)
+{
+	struct sight *sight = sight_of(lookout);
+
+	sight->announced++;
+	sight->there += sight->comes_late;
+	sight->comes_late = 0;
+	return sight->there > 0;
+}
+
+static void sight_open(struct sight *sight, struct loop *loop)
+{
+	static const struct loop_lookout_ops ops = { sight_sees, sight_act, sight_announce };
+
+	probe_open(&sight->probe, loop, count_ready);
+	loop_lookout_init(&sight->lookout, &ops);
+	loop_lookout_add(loop, &sight->lookout);
+	loop_lookout_add(loop, &sight->lookout); /* once is enough */
+}
+
+/* What is seen is done one piece a batch, with no wait; epoll is asked in every second of them. */
+static void test_lookout(void **state)
+{
+	struct loop *loop = new_loop(&clock_boottime);
+	struct sight sight = { .there = 6 };
+	uint64_t one = 1;
+
+	(void)state;
+	sight_open(&sight, loop);
+	assert_int_equal(write(sight.probe.fd, &one, sizeof(one)), sizeof(one));
+	for (unsigned i = 1; i <= 6; i++) {
+		assert_int_equal(loop_run_once(loop, -1), 0);
+		assert_int_equal(sight.done, i);
+		assert_int_equal(sight.probe.ran, i / 2);
+	}
+	assert_int_equal(sight.announced, 0);
+	assert_int_equal(read(sight.probe.fd, &one, sizeof(one)), sizeof(one));
+	/* With nothing to see the loop says that it sleeps, and wakes up by an event. */
+	assert_int_equal(loop_run_once(loop, 1), 0);
+	assert_int_equal(sight.announced, 1);
+	assert_int_equal(sight.done, 6);
+	/* What comes at that moment is not slept over. */
+	sight.comes_late = 1;
+	assert_int_equal(loop_run_once(loop, -1), 0);
+	assert_int_equal(sight.announced, 2);
+	assert_int_equal(sight.done, 7);
+	/* A batch that waits for nothing has nothing to announce, and does what is there. */
+	sight.there = 1;
+	assert_int_equal(loop_run_once(loop, 0), 0);
+	assert_int_equal(sight.announced, 2);
+	assert_int_equal(sight.done, 8);
+	loop_lookout_remove(&sight.lookout);
+	sight.there = 1;
+	assert_int_equal(loop_run_once(loop, 1), 0);
+	assert_int_equal(sight.announced, 2);
+	assert_int_equal(sight.done, 8);
+	loop_lookout_remove(&sight.lookout);
+	probe_close(&sight.probe);
+	loop_free(loop);
+}
+
+/* Beside bulk, whoever is announced by epoll has their turn in every batch. */
+static void test_lookout_beside_bulk(void **state)
+{
+	struct loop *loop = new_loop(&clock_boottime);
+	struct sight sight = { .there = 4 };
+	uint64_t one = 1;
+
+	(void)state;
+	sight_open(&sight, loop);
+	assert_int_equal(write(sight.probe.fd, &one, sizeof(one)), sizeof(one));
+	for (unsigned i = 1; i <= 4; i++) {
+		loop_note_bytes(loop, 65536);
+		assert_int_equal(loop_run_once(loop, -1), 0);
+		assert_int_equal(sight.done, i);
+		assert_int_equal(sight.probe.ran, i);
+	}
+	loop_lookout_remove(&sight.lookout);
+	probe_close(&sight.probe);
+	loop_free(loop);
+}
+
+/* Seen while the loop looks busily: it does not sleep, and nobody has to wake it. */
+static void test_lookout_seen_by_looking(void **state)
+{
+	uint64_t reads = 0;
+	uint64_t event_at = 0;
+	const struct ticking_clock clock = { { ticking_now }, &reads, &event_at, -1 };
+	struct loop *loop = new_loop(&clock.clock);
+	struct sight sight = { .there = 0 };
+	uint64_t before;
+
+	(void)state;
+	sight_open(&sight, loop);
+	make_confident(loop, sight.probe.fd);
+	sight.announced = 0;
+	sight.comes_late = 1;
+	before = reads;
+	assert_int_equal(loop_run_once(loop, -1), 0);
+	assert_int_equal(sight.announced, 1); /* after the look */
+	assert_int_equal(sight.done, 1);
+	assert_in_range(reads - before, 6, 8);
+	loop_lookout_remove(&sight.lookout);
+	probe_close(&sight.probe);
+	assert_null(loop_free(loop));
+}
+
 /* All descriptors of a loop are close-on-exec: those that are there while it lives. */
 static void test_descriptors(void **state)
 {
@@ -620,6 +753,9 @@ int main(void)
 		cmocka_unit_test(test_timeout),
 		cmocka_unit_test(test_busy_poll),
 		cmocka_unit_test(test_found_by_looking),
+		cmocka_unit_test(test_lookout),
+		cmocka_unit_test(test_lookout_beside_bulk),
+		cmocka_unit_test(test_lookout_seen_by_looking),
 		cmocka_unit_test(test_descriptors),
 	};
 
