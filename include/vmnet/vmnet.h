@@ -600,6 +600,35 @@ vmnet_assignment_visit(const char *state_directory,
 		       void (*visit)(void *context, const struct vmnet_assignment *assignment),
 		       void *context, struct vmnet_error *error);
 
+/* ------------------------------------------------------------------------------------------
+ * System calls (Addition): for whoever restricts a process that runs networks (seccomp)
+ * ------------------------------------------------------------------------------------------ */
+
+#define VMNET_SYSTEM_CALL_CONDITIONS 3
+
+/* A system call that is needed, where all conditions hold. The same name may come again: from another room of the
+ * library, or with other conditions. */
+struct vmnet_system_call {
+	const char *name; /* the kernel's; some exist on some architectures only */
+	const char *room; /* who needs it, and why: for people */
+	const char *why;
+	struct {
+		unsigned argument; /* 0 is the first */
+		uint64_t mask;	   /* 0: no condition; else these bits of the argument ... */
+		uint64_t value;	   /* ... have that value */
+	} conditions[VMNET_SYSTEM_CALL_CONDITIONS];
+};
+
+/*
+ * Calls visit for each system call that networks make from the moment vmnet_network_create() has returned, on their
+ * threads and in functions of this header on others': attaching, rules, forwards, looking, releasing. Not
+ * vmnet_network_create() itself, nor the functions of assignments; and the network has an informant, since without
+ * one it opens files. What a process needs to end, by exit() or abort(), is its own business.
+ */
+VMNET_EXPORT void vmnet_visit_system_calls(void (*visit)(void *context,
+							 const struct vmnet_system_call *call),
+					   void *context);
+
 #ifdef __cplusplus
 }
 #endif

@@ -52,5 +52,8 @@ pid_t sandbox_fork(struct sandbox *sandbox, const struct sandbox_options *option
 /* In the child, while it has one thread. The end of the channel that it was given has to be open. */
 int sandbox_enter(struct sandbox *sandbox, struct error *err) MUST_USE;
 
+/* In the child: for all its threads, of which some may run. Every kernel that we run on has it: no layer. */
+int sandbox_lock(struct sandbox *sandbox, struct error *err) MUST_USE;
+
 /* In the child, at last, all its layers; in the parent only what was missing for the fork. NULL behind the last. */
 const char *sandbox_missing(const struct sandbox *sandbox, size_t index);

@@ -66,4 +66,5 @@ const struct sandbox_kernel sandbox_kernel_real = {
 	.prctl = call_prctl,
 	.landlock_create_ruleset = create_ruleset,
 	.landlock_restrict_self = restrict_self,
+	.load_filter = seccomp_load,
 };

@@ -5,6 +5,7 @@
  */
 
 #include <linux/capability.h>
+#include <seccomp.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -23,6 +24,7 @@ struct sandbox_kernel {
 	int (*prctl)(int option, unsigned long first, unsigned long second);
 	int (*landlock_create_ruleset)(const void *attributes, size_t size, unsigned flags);
 	int (*landlock_restrict_self)(int ruleset_fd, unsigned flags);
+	int (*load_filter)(scmp_filter_ctx filter); /* 0 or negative errno */
 };
 
 extern const struct sandbox_kernel sandbox_kernel_real;

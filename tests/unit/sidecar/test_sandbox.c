@@ -1,14 +1,11 @@
 /*
  * A process in its sandbox, as root and as an ordinary user (as root both are tried), and what each layer that the
- * kernel refuses costs. What it is in there, it reports by a pipe:
- *
- *     test ── fork ──> runner (takes a user) ── sandbox_fork ──> inmate: enters, reports, waits for the end
+ * kernel refuses costs.
  */
-#include "sidecar/sandbox.h"
+#include "sandbox_rig.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -29,117 +26,6 @@
 
 #include "base/compiler.h"
 #include "base/fd.h"
-#include "sidecar/sandbox_kernel.h"
-
-#define ORDINARY 12345 /* a user that nobody else is */
-
-/* What the kernel refuses in this run, and how. */
-static struct {
-	int unshare_flags;
-	bool map;
-	bool mount;
-	bool pivot_root;
-	bool setgroups;
-	bool setresuid;
-	bool landlock_create;
-	bool landlock_restrict;
-	int prctl_option;
-	bool capset;
-	uint64_t only_capability;
-	int with;
-} refused;
-
-static int refuse(void)
-{
-	errno = refused.with ? refused.with : EPERM;
-	return -1;
-}
-
-static int fake_unshare(int flags)
-{
-	return flags & refused.unshare_flags ? refuse() : sandbox_kernel_real.unshare(flags);
-}
-
-static int fake_write_proc(int proc_fd, const char *path, const char *text)
-{
-	return refused.map ? refuse() : sandbox_kernel_real.write_proc(proc_fd, path, text);
-}
-
-static int fake_mount(const char *source, const char *target, const char *type, unsigned long flags,
-		      const void *data)
-{
-	return refused.mount ? refuse()
-			     : sandbox_kernel_real.mount(source, target, type, flags, data);
-}
-
-static int fake_pivot_root(const char *new_root, const char *put_old)
-{
-	return refused.pivot_root ? refuse() : sandbox_kernel_real.pivot_root(new_root, put_old);
-}
-
-static int fake_setgroups(size_t count, const gid_t *groups)
-{
-	return refused.setgroups ? refuse() : sandbox_kernel_real.setgroups(count, groups);
-}
-
-static int fake_setresuid(uid_t real, uid_t effective, uid_t saved)
-{
-	return refused.setresuid ? refuse() : sandbox_kernel_real.setresuid(real, effective, saved);
-}
-
-static int fake_prctl(int option, unsigned long first, unsigned long second)
-{
-	return option == refused.prctl_option ? refuse()
-					      : sandbox_kernel_real.prctl(option, first, second);
-}
-
-static int fake_capget(cap_user_header_t header, cap_user_data_t data)
-{
-	int r = sandbox_kernel_real.capget(header, data);
-
-	if (refused.only_capability) {
-		data[0].effective = (uint32_t)refused.only_capability;
-		data[1].effective = 0;
-	}
-	return r;
-}
-
-static int fake_capset(cap_user_header_t header, const struct __user_cap_data_struct *data)
-{
-	return refused.capset ? refuse() : sandbox_kernel_real.capset(header, data);
-}
-
-static int fake_create_ruleset(const void *attributes, size_t size, unsigned flags)
-{
-	return refused.landlock_create
-		       ? refuse()
-		       : sandbox_kernel_real.landlock_create_ruleset(attributes, size, flags);
-}
-
-static int fake_restrict_self(int ruleset_fd, unsigned flags)
-{
-	return refused.landlock_restrict
-		       ? refuse()
-		       : sandbox_kernel_real.landlock_restrict_self(ruleset_fd, flags);
-}
-
-static struct sandbox_kernel fake_kernel(void)
-{
-	return (struct sandbox_kernel){
-		.unshare = fake_unshare,
-		.write_proc = fake_write_proc,
-		.mount = fake_mount,
-		.pivot_root = fake_pivot_root,
-		.setgroups = fake_setgroups,
-		.setresgid = sandbox_kernel_real.setresgid,
-		.setresuid = fake_setresuid,
-		.capget = fake_capget,
-		.capset = fake_capset,
-		.prctl = fake_prctl,
-		.landlock_create_ruleset = fake_create_ruleset,
-		.landlock_restrict_self = fake_restrict_self,
-	};
-}
 
 /* --- the inmate ------------------------------------------------------------------------- */
 
@@ -233,23 +119,9 @@ static void report_status(FILE *report, pid_t pid)
 	(void)fclose(status);
 }
 
-/* As a program would be that such a user has started. */
-static void become_ordinary(void)
-{
-	if (setgroups(0, NULL) < 0 || setresgid(ORDINARY, ORDINARY, ORDINARY) < 0 ||
-	    setresuid(ORDINARY, ORDINARY, ORDINARY) < 0 || prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
-		abort();
-}
-
-struct plan {
-	bool ordinary;
-	struct sandbox_options options;
-	void (*run)(const struct plan *plan, FILE *report);
-};
-
 static void run_inmate(const struct plan *plan, FILE *report)
 {
-	const struct sandbox_kernel kernel = fake_kernel();
+	const struct sandbox_kernel kernel = sandbox_rig_kernel();
 	struct sandbox sandbox = { .kernel = &kernel };
 	struct error err = {};
 	int channel_fd = -1;
@@ -272,83 +144,19 @@ static void run_inmate(const struct plan *plan, FILE *report)
 	(void)waitpid(child, NULL, 0);
 }
 
-static char report_text[1 << 14];
-
-/* Runs plan->run in a process of its own; its report is in report_text then. */
-static void carry_out(const struct plan *plan)
-{
-	int ends[2];
-	size_t used = 0;
-	ssize_t size;
-
-	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	pid_t runner = fork();
-	assert_true(runner >= 0);
-	if (runner == 0) {
-		FILE *report = fdopen(ends[1], "w");
-		(void)fd_close(ends[0]);
-		if (plan->ordinary)
-			become_ordinary();
-		plan->run(plan, report);
-		fflush(report);
-		_exit(0);
-	}
-	(void)fd_close(ends[1]);
-	while ((size = read(ends[0], report_text + used, sizeof(report_text) - 1 - used)) > 0)
-		used += (size_t)size;
-	report_text[used] = '\0';
-	(void)fd_close(ends[0]);
-	int status;
-	assert_int_equal(waitpid(runner, &status, 0), runner);
-	assert_int_equal(status, 0);
-}
-
-static bool says(const char *line)
-{
-	char whole[600];
-
-	snprintf(whole, sizeof(whole), "\n%s", line);
-	return strncmp(report_text, line, strlen(line)) == 0 || strstr(report_text, whole);
-}
-
-#define assert_says(line)                                                                          \
-	do {                                                                                       \
-		if (!says(line))                                                                   \
-			fail_msg("not said: %s\n%s", line, report_text);                           \
-	} while (0)
-#define assert_says_not(line)                                                                      \
-	do {                                                                                       \
-		if (says(line))                                                                    \
-			fail_msg("said: %s\n%s", line, report_text);                               \
-	} while (0)
-
-static int reset(void **state)
-{
-	(void)state;
-	memset(&refused, 0, sizeof(refused));
-	return 0;
-}
-
 static struct plan plan_as(bool ordinary)
 {
 	return (struct plan){ .ordinary = ordinary, .run = run_inmate };
 }
 
-/* Who is not root can only be an ordinary user; root tries both. */
 static bool next_user(int *round, struct plan *plan)
 {
-	bool may_be_root = geteuid() == 0;
+	bool ordinary;
 
-	if (*round >= (may_be_root ? 2 : 1))
+	if (!sandbox_rig_next(round, &ordinary))
 		return false;
-	*plan = plan_as(may_be_root && *round == 1);
-	(*round)++;
+	*plan = plan_as(ordinary);
 	return true;
-}
-
-static bool is_as_root(const struct plan *plan)
-{
-	return geteuid() == 0 && !plan->ordinary;
 }
 
 static void assert_rights_gone(void)
@@ -742,21 +550,23 @@ static void an_orphan_does_not_start(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(has_every_layer, reset),
-		cmocka_unit_test_setup(becomes_the_user_that_is_asked_for, reset),
-		cmocka_unit_test_setup(an_ordinary_user_becomes_nobody_else, reset),
-		cmocka_unit_test_setup(goes_on_without_mount_namespace, reset),
-		cmocka_unit_test_setup(goes_on_without_empty_root, reset),
-		cmocka_unit_test_setup(goes_on_without_ipc_and_uts_namespace, reset),
-		cmocka_unit_test_setup(root_goes_on_without_user_namespace, reset),
-		cmocka_unit_test_setup(an_ordinary_user_goes_on_without_user_namespace, reset),
-		cmocka_unit_test_setup(root_goes_on_without_pid_namespace, reset),
-		cmocka_unit_test_setup(keeps_capabilities_until_it_enters, reset),
-		cmocka_unit_test_setup(goes_on_without_landlock, reset),
-		cmocka_unit_test_setup(goes_on_as_root_where_there_is_nobody_else, reset),
-		cmocka_unit_test_setup(needs_the_rest, reset),
-		cmocka_unit_test_setup(dies_with_its_parent, reset),
-		cmocka_unit_test_setup(an_orphan_does_not_start, reset),
+		cmocka_unit_test_setup(has_every_layer, sandbox_rig_reset),
+		cmocka_unit_test_setup(becomes_the_user_that_is_asked_for, sandbox_rig_reset),
+		cmocka_unit_test_setup(an_ordinary_user_becomes_nobody_else, sandbox_rig_reset),
+		cmocka_unit_test_setup(goes_on_without_mount_namespace, sandbox_rig_reset),
+		cmocka_unit_test_setup(goes_on_without_empty_root, sandbox_rig_reset),
+		cmocka_unit_test_setup(goes_on_without_ipc_and_uts_namespace, sandbox_rig_reset),
+		cmocka_unit_test_setup(root_goes_on_without_user_namespace, sandbox_rig_reset),
+		cmocka_unit_test_setup(an_ordinary_user_goes_on_without_user_namespace,
+				       sandbox_rig_reset),
+		cmocka_unit_test_setup(root_goes_on_without_pid_namespace, sandbox_rig_reset),
+		cmocka_unit_test_setup(keeps_capabilities_until_it_enters, sandbox_rig_reset),
+		cmocka_unit_test_setup(goes_on_without_landlock, sandbox_rig_reset),
+		cmocka_unit_test_setup(goes_on_as_root_where_there_is_nobody_else,
+				       sandbox_rig_reset),
+		cmocka_unit_test_setup(needs_the_rest, sandbox_rig_reset),
+		cmocka_unit_test_setup(dies_with_its_parent, sandbox_rig_reset),
+		cmocka_unit_test_setup(an_orphan_does_not_start, sandbox_rig_reset),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,6 @@
+#pragma once
+/* The system calls of this room, while a network runs. */
+
+#include "base/system_call.h"
+
+extern const struct system_call_list nat_system_calls;
