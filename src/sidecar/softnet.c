@@ -1,6 +1,7 @@
 /*
- * In this order: signals; the network, with all that needs a file or a right; the sandbox; and only then the VM,
- * whose bytes nobody has looked at before.
+ * Two processes: the keeper, whom others know, and the engine, its child. The engine, in this order: signals; the
+ * network, with all that needs a file or a right; the sandbox, half of it before there is a second thread; and only
+ * then the VM, whose bytes nobody has looked at before.
  */
 #include "sidecar/softnet.h"
 
@@ -20,10 +21,14 @@
 #include "loop/signals.h"
 #include "sidecar/control_channel.h"
 #include "sidecar/policy_rpc.h"
+#include "sidecar/sandbox.h"
+#include "sidecar/softnet_keeper.h"
 #include "sidecar/softnet_network.h"
 
 struct softnet {
 	const struct softnet_options *options;
+	struct sandbox sandbox;
+	int keeper_fd;
 	struct loop *loop;
 	struct loop_signals signals;
 	struct loop_watch left_watch;
@@ -85,14 +90,19 @@ static void channel_closed(void *context)
 	softnet->channel = control_channel_free(softnet->channel);
 }
 
+static void wanted_signals(sigset_t *ret_set)
+{
+	(void)sigemptyset(ret_set); /* these calls cannot fail on what there is */
+	(void)sigaddset(ret_set, SIGINT);
+	(void)sigaddset(ret_set, SIGTERM);
+	(void)sigaddset(ret_set, SIGHUP);
+}
+
 static int open_loop(struct softnet *softnet, struct error *err)
 {
 	sigset_t wanted;
 
-	(void)sigemptyset(&wanted);
-	(void)sigaddset(&wanted, SIGINT);
-	(void)sigaddset(&wanted, SIGTERM);
-	(void)sigaddset(&wanted, SIGHUP);
+	wanted_signals(&wanted);
 	loop_watch_init(&softnet->left_watch, vm_left);
 	softnet->left_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int r = softnet->left_fd < 0 ? -errno : loop_new(&clock_boottime, &softnet->loop);
@@ -103,6 +113,23 @@ static int open_loop(struct softnet *softnet, struct error *err)
 	if (r < 0)
 		error_set(err, "cannot make the event loop: %s", strerror(-r));
 	return r;
+}
+
+/* Called by the library, when all is open and there is one thread. */
+static int enter_sandbox(void *context, char text[512])
+{
+	struct softnet *softnet = context;
+	struct error err = { .text = "" };
+
+	int r = sandbox_enter(&softnet->sandbox, &err);
+	snprintf(text, 512, "%s", err.text);
+	return r;
+}
+
+static void tell_missing(const struct softnet *softnet)
+{
+	for (size_t i = 0; sandbox_missing(&softnet->sandbox, i); i++)
+		fprintf(stderr, "%s\n", sandbox_missing(&softnet->sandbox, i));
 }
 
 static int open_channel(struct softnet *softnet, struct error *err)
@@ -129,10 +156,15 @@ static int open_channel(struct softnet *softnet, struct error *err)
 static int start(struct softnet *softnet, struct error *err)
 {
 	const struct softnet_options *options = softnet->options;
+	const struct softnet_trust trust = { .informant_fd = softnet->keeper_fd,
+					     .before_thread = enter_sandbox,
+					     .context = softnet };
 
 	int r = open_loop(softnet, err);
 	if (r == 0)
-		r = softnet_network_create(options, &softnet->network, err);
+		r = softnet_network_create(options, &trust, &softnet->network, err);
+	if (r == 0)
+		tell_missing(softnet);
 	if (r == 0)
 		r = softnet_network_attach(options, softnet->network, port_closed, softnet, err);
 	if (r == 0)
@@ -166,21 +198,45 @@ static void finish(struct softnet *softnet)
 	}
 	softnet->loop = loop_free(softnet->loop);
 	softnet->left_fd = fd_close(softnet->left_fd);
+	softnet->keeper_fd = fd_close(softnet->keeper_fd);
 	pthread_mutex_destroy(&softnet->left_mutex);
+}
+
+static int run_engine(struct softnet *softnet)
+{
+	struct error err = { .text = "" };
+
+	pthread_mutex_init(&softnet->left_mutex, NULL);
+	int r = start(softnet, &err);
+	if (r == 0)
+		r = run(softnet, &err);
+	finish(softnet);
+	if (r < 0)
+		fprintf(stderr, "%s\n", err.text);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int softnet_run(const struct softnet_options *options)
 {
-	struct softnet softnet = { .options = options, .left_fd = -1 };
+	struct softnet softnet = { .options = options, .left_fd = -1, .keeper_fd = -1 };
+	const struct sandbox_options sandbox = { .strict = options->strict,
+						 .has_user = options->has_user,
+						 .user = options->user,
+						 .group = options->group };
 	struct error err = { .text = "" };
+	sigset_t wanted;
+	sigset_t before;
 
-	pthread_mutex_init(&softnet.left_mutex, NULL);
 	(void)fd_raise_limit(); /* the library sizes its tables by what there is */
-	int r = start(&softnet, &err);
-	if (r == 0)
-		r = run(&softnet, &err);
-	finish(&softnet);
-	if (r < 0)
+	/* Nobody's until each of the two has its own way with them. */
+	wanted_signals(&wanted);
+	(void)pthread_sigmask(SIG_BLOCK, &wanted, &before);
+	pid_t child = sandbox_fork(&softnet.sandbox, &sandbox, &softnet.keeper_fd, &err);
+	if (child < 0) {
 		fprintf(stderr, "%s\n", err.text);
-	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+		return EXIT_FAILURE;
+	}
+	if (child > 0)
+		return softnet_keeper_run(options, child, softnet.keeper_fd, &before);
+	return run_engine(&softnet);
 }

@@ -4,6 +4,6 @@
 #include "base/compiler.h"
 #include "sidecar/softnet_options.h"
 
-/* Takes over the signals of the process: to be called before it has other threads. The exit code; a failure has been
- * said. */
+/* Takes over the signals of the process: to be called before it has other threads. Returns in two processes, the one
+ * that was called and its child, with the exit code of each; a failure has been said. */
 int softnet_run(const struct softnet_options *options) MUST_USE;

@@ -18,6 +18,7 @@
 /* What one configuration is made of. */
 struct plan {
 	const struct softnet_options *options;
+	const struct softnet_trust *trust;
 	vmnet_network_configuration_ref config;
 	struct error *err;
 };
@@ -158,7 +159,11 @@ static bool configure(const struct plan *plan)
 	const struct softnet_options *options = plan->options;
 
 	vmnet_network_configuration_set_log_callback(plan->config, print_log, options->label);
-	return set_names(plan) && set_wire(plan) && set_subnet(plan) &&
+	vmnet_network_configuration_set_before_thread(plan->config, plan->trust->before_thread,
+						      plan->trust->context);
+	return good(plan, vmnet_network_configuration_set_informant_fd(
+				  plan->config, plan->trust->informant_fd)) &&
+	       set_names(plan) && set_wire(plan) && set_subnet(plan) &&
 	       good(plan, vmnet_network_configuration_add_dhcp_reservation(
 				  plan->config, &options->mac, &first_free)) &&
 	       good(plan, vmnet_network_configuration_set_policy(
@@ -168,11 +173,12 @@ static bool configure(const struct plan *plan)
 	       add_forwards(plan) && add_documents(plan);
 }
 
-int softnet_network_create(const struct softnet_options *options, vmnet_network_ref *ret_network,
-			   struct error *err)
+int softnet_network_create(const struct softnet_options *options, const struct softnet_trust *trust,
+			   vmnet_network_ref *ret_network, struct error *err)
 {
 	vmnet_return_t status;
 	const struct plan plan = { .options = options,
+				   .trust = trust,
 				   .config = vmnet_network_configuration_create(options->mode,
 										&status),
 				   .err = err };

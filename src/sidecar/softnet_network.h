@@ -7,9 +7,17 @@
 
 struct error;
 
+/* What a network needs that gives up its rights. */
+struct softnet_trust {
+	int informant_fd; /* borrowed */
+	/* As of vmnet_network_configuration_set_before_thread(). */
+	int (*before_thread)(void *context, char error[512]);
+	void *context;
+};
+
 /* 0 or negative errno with a sentence. The caller releases the network. */
-int softnet_network_create(const struct softnet_options *options, vmnet_network_ref *ret_network,
-			   struct error *err) MUST_USE;
+int softnet_network_create(const struct softnet_options *options, const struct softnet_trust *trust,
+			   vmnet_network_ref *ret_network, struct error *err) MUST_USE;
 
 /* Hands the VM's descriptor over. `closed` as of struct vmnet_port_options. */
 int softnet_network_attach(const struct softnet_options *options, vmnet_network_ref network,

@@ -224,8 +224,14 @@ def softnets(program, namespace, directory):
 
 
 @pytest.fixture
-def softnet(softnet_program, lab, dns, tmp_path):
-    with softnets(softnet_program, lab.host, tmp_path) as start:
+def place(scratch):
+    """Where a softnet keeps its records; an ordinary user can come there, too."""
+    return pathlib.Path(tempfile.mkdtemp(prefix="softnet-", dir=scratch))
+
+
+@pytest.fixture
+def softnet(softnet_program, lab, dns, place):
+    with softnets(softnet_program, lab.host, place) as start:
         yield start
 
 

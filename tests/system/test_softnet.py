@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import pathlib
+import select
 import signal
 import socket
 import subprocess
 
 import pytest
-from lab import servers, topology
+from lab import servers, topology, waiting
 from lab.softnet import MAC, Softnet
 from scapy.all import DNS, DNSQR, ICMP, IP, TCP, UDP, Raw
 
@@ -21,6 +23,31 @@ def test_from_lease_to_end(softnet, lab):
         assert vm.tcp(topology.SERVER, echo.port, 2000) == "SA"
         assert vm.tcp("198.51.100.130", echo.port, 2001) == "RA"
     assert vm.end() == (0, "")
+
+
+def test_leaving_ends_it_well(softnet_program, lab, place):
+    """QEMU closes its stream when it ends."""
+    with contextlib.ExitStack() as stack:
+        ours, theirs = map(stack.enter_context, socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM))
+        process = lab.host.popen(softnet_program, "--vm-fd", theirs.fileno(), "--vm-mac-address", MAC, "--attach",
+                                 "stream", "--state-directory", place, pass_fds=[theirs.fileno()],
+                                 stderr=subprocess.PIPE)
+        theirs.close()
+        ours.close()
+        assert process.communicate(timeout=30)[1] == b"" and process.returncode == 0
+
+
+def test_nonsense_ends_it(softnet_program, lab, place):
+    """What is no frame, by the stream: the sentence, and 1."""
+    with contextlib.ExitStack() as stack:
+        ours, theirs = map(stack.enter_context, socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM))
+        process = lab.host.popen(softnet_program, "--vm-fd", theirs.fileno(), "--vm-mac-address", MAC, "--attach",
+                                 "stream", "--state-directory", place, pass_fds=[theirs.fileno()],
+                                 stderr=subprocess.PIPE)
+        theirs.close()
+        ours.sendall(b"\xff" * 8)
+        said = process.communicate(timeout=30)[1]
+        assert b"impossible frame length" in said and process.returncode == 1
 
 
 def test_exposed(softnet, lab):
@@ -111,8 +138,98 @@ def test_bad_options(softnet_program, options, said, tmp_path):
     assert done.returncode == 1 and said in done.stderr
 
 
-def test_port_is_taken(softnet_program, lab, tmp_path, softnet):
+def test_port_is_taken(softnet_program, lab, place, softnet):
     vm = softnet("--expose", "127.0.0.1:4022:22", "--label", "first")
     with pytest.raises(AssertionError, match="4022.*first"):
-        Softnet(softnet_program, lab.host, tmp_path, "--expose", "127.0.0.1:4022:22")
+        Softnet(softnet_program, lab.host, place, "--expose", "127.0.0.1:4022:22")
     assert vm.end()[0] == 0
+
+
+# --- two processes ------------------------------------------------------------------------------------
+
+NOBODY = 65534
+
+
+def status_of(pid):
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return {name: value.split() for name, value in (line.split(":", 1) for line in lines)}
+
+
+@pytest.fixture(params=["root", "ordinary user"])
+def wrapper(request):
+    """Who starts it."""
+    if request.param == "root":
+        return ()
+    return ("setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups")
+
+
+def test_the_engine_has_nothing(softnet, wrapper, place):
+    """The process that sees the VM's bytes: nobody, in namespaces of its own, without a file or a right."""
+    if wrapper:
+        (place / "softnet").mkdir(mode=0o700)
+        for path in place, place / "softnet":
+            os.chown(path, NOBODY, NOBODY)
+    vm = softnet("--sandbox", "strict", wrapper=wrapper)
+    vm.lease()
+    engine = vm.engine()
+    status = status_of(engine)
+    assert status["Uid"] == [str(NOBODY)] * 4 and status["Gid"] == [str(NOBODY)] * 4
+    assert {status[name][0] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert status["NoNewPrivs"] == ["1"]
+    assert len(status["NSpid"]) == 2 and status["NSpid"][1] == "1"
+    for kind in "user", "mnt", "ipc", "uts", "pid":
+        assert os.readlink(f"/proc/{engine}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}")
+    assert not os.listdir(f"/proc/{engine}/root") and os.readlink(f"/proc/{engine}/cwd") == "/"
+    assert vm.end() == (0, "")
+
+
+def test_resolvers_are_followed(softnet, lab):
+    """The engine cannot read resolv.conf; the other process does."""
+    vm = softnet()
+    vm.lease()
+    question = bytes.fromhex("000701000001000000000000") + b"\x03www\x04test\x00\x00\x01\x00\x01"
+
+    def ask():
+        vm.udp(vm.gateway, 53, question, source_port=5000)
+        answer = vm.receive(lambda frame: frame.haslayer("UDP") and frame["UDP"].sport == 53)
+        return bytes(answer["UDP"].payload)
+
+    assert b"\xc6\x33\x64\x50" in ask()  # 198.51.100.80
+    former = (lab.host.etc / "resolv.conf").read_text(encoding="ascii")
+    lab.host.etc_file("resolv.conf", f"nameserver {topology.SERVER}\n")
+    try:
+        with contextlib.closing(lab.server.socket(socket.AF_INET, socket.SOCK_DGRAM)) as resolver:
+            resolver.bind((topology.SERVER, 53))
+
+            def asked():
+                """Files are looked at once in 100 ms: the first question may still go to the former one."""
+                vm.udp(vm.gateway, 53, question, source_port=5001)
+                return select.select([resolver], [], [], 0)[0]
+
+            waiting.until(asked, 30, "a question at the new resolver")
+            assert b"\x03www\x04test" in resolver.recv(512)
+    finally:
+        lab.host.etc_file("resolv.conf", former)
+
+
+def test_nothing_is_left(softnet, place):
+    """Neither of an end in order nor of a killed engine."""
+    vm = softnet("--expose", "0:22")
+    before = sorted(path.name for path in (place / "softnet").iterdir())
+    assert vm.end() == (0, "")
+    after = sorted(path.name for path in (place / "softnet").iterdir())
+    assert len(after) < len(before)
+    vm = softnet("--expose", "0:22")
+    os.kill(vm.engine(), signal.SIGKILL)
+    assert vm.process.wait(30) == 1
+    assert vm.end()[1] == "the network's process was ended by signal 9 (Killed)\n"
+    assert sorted(path.name for path in (place / "softnet").iterdir()) == after
+
+
+def test_engine_dies_with_its_keeper(softnet):
+    vm = softnet()
+    engine = os.pidfd_open(vm.engine())
+    vm.process.kill()
+    ready = select.select([engine], [], [], 30)[0]
+    os.close(engine)
+    assert ready

@@ -60,6 +60,13 @@ class Softnet:
         self.close_control()
         return self.process.returncode, said
 
+    def engine(self):
+        """The process that sees the VM, its first process's only child."""
+        pid = self.process.pid
+        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+        assert len(children) == 1
+        return int(children[0])
+
     # --- frames -----------------------------------------------------------------------------------
 
     def send(self, frame):
