@@ -370,6 +370,13 @@ def test_softnet_is_lost(cli, vm):
     assert errors.splitlines()[-1] == "Softnet process terminated prematurely"
 
 
+def test_softnet_and_the_terminal(cli, vm):
+    """Ctrl-C there is for tartlet, which ends QEMU before it ends softnet."""
+    running = cli.start(vm, "--net-softnet")
+    os.killpg(running.process.pid, signal.SIGINT)
+    assert running.end()[:2] == (0, "Stopping VM...\n")
+
+
 @pytest.mark.parametrize("attach", ["stream", "vhost-user"])
 def test_softnet_ends_with_qemu(cli, vm, attach):
     """It is no loss that it has left when QEMU has."""

@@ -1,8 +1,10 @@
-"""`tartlet run --net-softnet`: a real guest whose network is in the sidecar, by both ways of attaching it."""
+"""`tartlet run --net-softnet`: a real guest whose network is in the sidecar, by both ways of attaching it, as root and as
+an ordinary user."""
 
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 
@@ -11,8 +13,15 @@ from lab import servers, topology
 from lab.tartlet import qemu_pids, wait_gone
 
 NAME = "gannet"
+HOSTNAME = "morus"
 EXPOSE = ["0:2", "0:11", "0:22"]
 GONE = "Softnet process terminated prematurely"
+
+
+def holders(pids, inode):
+    """Those of the processes that have a socket."""
+    return [pid for pid in pids if any(os.stat(f"/proc/{pid}/fd/{fd}").st_ino == inode
+                                       for fd in os.listdir(f"/proc/{pid}/fd") if os.path.exists(f"/proc/{pid}/fd/{fd}"))]
 
 
 def sidecars(pids):
@@ -33,6 +42,7 @@ class Gannet:
         self.folder = tartlet.home / "vms" / NAME
         self.running = None
         self.control = None
+        self.inode = 0  # of softnet's end of it
 
     def run(self, *options, kind="softnet"):
         self.close()
@@ -41,6 +51,7 @@ class Gannet:
             self.control, theirs = socket.socketpair()
             self.control.settimeout(30)
             passed = [theirs.fileno()]
+            self.inode = os.fstat(theirs.fileno()).st_ino
             options += ("--net-softnet-control-fd", str(theirs.fileno()))
         try:
             self.running = self.tartlet.run(NAME, "--net-attach", self.attach, *options, expose=EXPOSE, kind=kind,
@@ -70,9 +81,10 @@ class Gannet:
 
 
 @pytest.fixture(scope="module", params=["vhost-user", "stream"])
-def gannet(request, homes, guest):
-    tartlet = homes.tartlet()
+def gannet(request, homes, guest, person):
+    tartlet = homes.tartlet(person if request.param == "stream" else None)
     tartlet.create(NAME, guest)
+    tartlet.command("set", NAME, "--hostname", HOSTNAME)
     made = Gannet(tartlet, request.param)
     made.run("--mtu", "1400", "--net-softnet-block", f"{topology.SERVER}/32:9", "--net-pcap", tartlet.home / "pcap")
     made.running.up()
@@ -90,7 +102,8 @@ def test_lease_and_facts(gannet):
     lease = agent.lease()
     subnet = gannet.running.fact("subnet")
     assert (lease["address"], lease["prefix"]) == (gannet.running.address, subnet.split("/")[1])
-    assert lease["hostname"] == NAME if "hostname" in lease else agent.run("hostname") == NAME
+    assert agent.run("hostname") == HOSTNAME
+    assert HOSTNAME in agent.run(f"wget -qO- http://{lease['routers']}/seed/meta-data")
     assert gannet.running.fact("label") == NAME
     said = gannet.tartlet.json("get", NAME)
     assert (said["State"], said["Subnet"], said["Address"]) == ("running", subnet, lease["address"])
@@ -101,8 +114,8 @@ def test_lease_and_facts(gannet):
     assert "--resolver dhcp" in gannet.tartlet.command("ip", NAME, "--resolver", "arp", expect=1).stderr
     assert gannet.tartlet.json("list")[0]["State"] == "running"
     assert (gannet.tartlet.home / "pcap").stat().st_size > 100
-    # One process has the network, and tartlet is not it.
-    assert len(sidecars(gannet.running.pids())) >= 1
+    pids = gannet.running.pids()
+    assert holders(pids, gannet.inode) == sidecars(pids) != []
 
 
 def test_rules_of_a_live_run(gannet, lab):
@@ -129,12 +142,17 @@ def test_exposed_ports(gannet, lab, guest_files):
     tartlet, running = gannet.tartlet, gannet.running
     with lab.router_a.connect(topology.HOST, running.port(11)) as client:
         assert client.recv(100).decode().split()[0] == topology.ROUTER_A
-    done = tartlet.command("ssh", "-F", "none", "-i", guest_files["ssh_key"], "-l", "root", NAME, "hostname")
-    assert done.stdout == f"{NAME}\n"
+    key = tartlet.home / "key"
+    shutil.copyfile(guest_files["ssh_key"], key)
+    key.chmod(0o600)
+    if tartlet.person:
+        os.chown(key, tartlet.person.uid, tartlet.person.gid)
+    done = tartlet.command("ssh", "-F", "none", "-i", key, "-l", "root", NAME, "hostname")
+    assert done.stdout == f"{HOSTNAME}\n"
     assert tartlet.command("nc", NAME, "11").stdout.split()[0]
     refused = tartlet.command("nc", NAME, "80", expect=2).stderr
     assert "--net-softnet-expose 0:80" in refused and refused.count("\n") == 1
-    assert tartlet.command("exec", NAME, "hostname", timeout=60).stdout == f"{NAME}\n"
+    assert tartlet.command("exec", NAME, "hostname", timeout=60).stdout == f"{HOSTNAME}\n"
     listed = tartlet.command("forward", "list", NAME).stdout.splitlines()
     assert listed == [line.removeprefix("forward: ") for line in running.output.splitlines() if line.startswith("forward: ")]
     for action in ["add", NAME, "0:80"], ["remove", NAME, str(running.port(22))]:
@@ -143,15 +161,17 @@ def test_exposed_ports(gannet, lab, guest_files):
 
 
 def test_suspended_and_resumed(gannet):
+    """Also into the other kind of network and back: the guest is where it was."""
     agent = gannet.running.up()
     address = agent.lease()["address"]
     agent.run("echo kept >/run/kept")
-    gannet.tartlet.command("suspend", NAME)
-    assert gannet.running.wait() == 0 and gannet.leftovers() == []
-    gannet.run("--mtu", "1400")
-    agent = gannet.running.up()
-    assert agent.run("cat /run/kept") == "kept" and gannet.running.address == address
-    assert gannet.tartlet.command("exec", NAME, "hostname", timeout=60).stdout == f"{NAME}\n"
+    for kind in "vmnet", "softnet":
+        gannet.tartlet.command("suspend", NAME)
+        assert gannet.running.wait() == 0 and gannet.leftovers() == []
+        gannet.run("--mtu", "1400", kind=kind)
+        agent = gannet.running.up()
+        assert agent.run("cat /run/kept") == "kept" and gannet.running.address == address
+    assert gannet.tartlet.command("exec", NAME, "hostname", timeout=60).stdout == f"{HOSTNAME}\n"
 
 
 def test_without_the_sidecar_the_run_ends(gannet):
