@@ -10,7 +10,7 @@ at the clouds' metadata. Baits stand everywhere, and everything that moves on th
     |  addresses, and 169.254.169.254 on a card of its own     |
     +----------------------------------------------------------+
 
-Whatever asks for the rules (WAYS), the guests and what they try are the same.
+The network is in the process of the run, or in the sidecar: guests, rules and what they try are the same.
 """
 
 import collections
@@ -23,15 +23,11 @@ import socket
 import pytest
 from lab import servers, topology
 from lab.bait import WORD, Baits, Wiretap
-from lab.guest import TunnelledAgent, answers
+from lab.guest import answers
 from scapy.layers.inet import ICMP, IP, TCP, UDP  # pylint: disable=no-name-in-module
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
-
-WAYS = {
-    "vmnet": {"allow": "--net-vmnet-allow", "block": "--net-vmnet-block", "expose": "--net-vmnet-expose"},
-}
 
 # Who may call `wide`, and who may not; neither is named by a rule of `plain`.
 FRIEND, BLOCKED = topology.SERVER, topology.ROUTER_A
@@ -43,6 +39,7 @@ BAITS = [("0.0.0.0", ANY4), ("::", ANY6)] + [(address, ONE) for address in (
     "127.0.0.1", "127.0.0.2", "::1", topology.HOST, topology.HOST_SECOND, topology.HOST_B, topology.HOST6,
     topology.METADATA)]
 PORTS = (ANY4, ONE, ANY6)
+FORBIDDEN_PORTS = {*PORTS, *WHO.values(), *ECHO.values()}
 
 # 127.0.0.1 and 0.0.0.0 as programs take them.
 TEXTS = ["127.0.0.1", "127.1", "0x7f000001", "2130706433", "017700000001", "0.0.0.0", "0", "localhost",
@@ -59,24 +56,20 @@ WIRE6 = ["::", "::1", "::127.0.0.1", "::ffff:127.0.0.1", "::ffff:0.0.0.0", f"::f
 Guest = collections.namedtuple("Guest", "running agent address gateway")
 
 
-@pytest.fixture(scope="module", params=WAYS)
-def way(request):
-    return WAYS[request.param]
-
-
-@pytest.fixture(scope="module")
-def guests(way, homes, guest):
-    """Both boot at the same time. Tests talk to them by `tartlet nc`: their forwards are for the clients."""
+@pytest.fixture(scope="module", params=["vmnet", "softnet"])
+def guests(request, homes, guest):
+    """Both boot at the same time."""
+    kind = request.param
     tartlet = homes.tartlet()
     rules = {
-        "wide": [way["allow"], "0.0.0.0/0", way["block"], f"in {BLOCKED}/32"],
-        "plain": [way["block"], "192.0.2.77/32"],
+        "wide": [f"--net-{kind}-allow", "0.0.0.0/0", f"--net-{kind}-block", f"in {BLOCKED}/32"],
+        "plain": [f"--net-{kind}-block", "192.0.2.77/32"],
     }
     for name in rules:
         tartlet.create(name, guest)
-    started = {name: tartlet.run(name, *options, way["expose"], f"{WHO[name]}:11,{ECHO[name]}:53/udp", expose=[])
-               for name, options in rules.items()}
-    made = {name: Guest(running, TunnelledAgent(tartlet, name).wait(), running.address,
+    started = {name: tartlet.run(name, *options, kind=kind, expose=[
+        "127.0.0.1:0:2", f"{WHO[name]}:11", f"{ECHO[name]}:53/udp"]) for name, options in rules.items()}
+    made = {name: Guest(running, running.up(), running.address,
                         str(next(ipaddress.ip_network(running.fact("subnet")).hosts())))
             for name, running in started.items()}
     yield made
@@ -84,8 +77,8 @@ def guests(way, homes, guest):
         running.end()
 
 
-def other(guests, name):
-    return guests["plain" if name == "wide" else "wide"]
+def other(name):
+    return "plain" if name == "wide" else "wide"
 
 
 @pytest.fixture(scope="module")
@@ -142,9 +135,12 @@ def let_loose(one):
     return mac
 
 
-def programs(targets, peers):
-    """One command with all that busybox has, side by side: nc, wget, ping, and UDP. It prints what was reached."""
+def programs(targets, peers, exposed):
+    """All that busybox has, many side by side in a command: nc, wget, ping, and UDP. It prints what was reached;
+    `exposed` are the host's ports that lead to the other guest."""
     tries = []
+    for text in topology.HOST, topology.HOST_B, peers[-1], "127.0.0.1":
+        tries += [f"nc -w 2 {text} {exposed[0]} </dev/null", f"udp-ask {text} {exposed[1]} 4 1"]
     for text in targets:
         url = f"[{text}]" if ":" in text else text
         for port in PORTS:
@@ -202,7 +198,7 @@ def goes_to(frame, addresses):
         return None
     is_meant = b"BAIT" in frame or ICMPv6EchoRequest in packet or (ICMP in packet and packet[ICMP].type == 8)
     for layer in packet.getlayer(TCP), packet.getlayer(UDP):
-        is_meant = is_meant or (layer is not None and layer.dport in PORTS)
+        is_meant = is_meant or (layer is not None and layer.dport in FORBIDDEN_PORTS)
     is_meant = is_meant or (IP in packet and packet[IP].dst in addresses)
     return packet.summary() if is_meant else None
 
@@ -222,11 +218,11 @@ def decoy(lab, address):
         lab.server.ip(f"address delete {address}/32 dev lo")
 
 
-def attack(one, mac, target):
+def attack(one, mac, target, exposed):
     """What its programs said. It ends with what the guest may do, so that all before has been judged by then."""
     sent = int(one.agent.run("cat /sys/class/net/eth0/statistics/tx_packets"))
     said = "".join(one.agent.ask(command)[1] for command in programs(
-        TEXTS + OTHERS + [one.gateway], [target.address, target.gateway]))
+        TEXTS + OTHERS + [one.gateway], [target.address, target.gateway, one.gateway], exposed))
     frames = [bytes(frame).hex() for frame in raw_frames(one, mac, target)]
     for at in range(0, len(frames), 60):
         assert one.agent.run(f"send-frames eth0 {' '.join(frames[at:at + 60])}").endswith(" sent")
@@ -245,8 +241,9 @@ def test_nothing_is_reached(guests, lab, dns, baits):
         macs = {name: let_loose(one) for name, one in guests.items()}
         before = {name: counted(one) for name, one in guests.items()}
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            said = dict(zip(guests, pool.map(lambda name: attack(guests[name], macs[name], other(guests, name)),
-                                             guests)))
+            said = dict(zip(guests, pool.map(
+                lambda name: attack(guests[name], macs[name], guests[other(name)],
+                                    (WHO[other(name)], ECHO[other(name)])), guests)))
         after = {name: counted(one) for name, one in guests.items()}
         captured = tap.frames()
         for name, one in guests.items():

@@ -17,6 +17,7 @@ class GuestAgent:
         self.namespace = namespace
         self.address = address
         self.port = port
+        self.asked = 0  # connections that the guest has seen of us
 
     def ask(self, command, timeout=60):
         """Exit code and output of a command. OSError when the guest does not answer."""
@@ -29,6 +30,7 @@ class GuestAgent:
                 output += piece
                 if time.monotonic() > end:
                     raise TimeoutError(f"{command}: no end within {timeout} s")
+        self.asked += 1
         return self.judge(command, output)
 
     @staticmethod
@@ -75,7 +77,6 @@ class TunnelledAgent(GuestAgent):
     def __init__(self, tartlet, name, port=2):
         super().__init__(tartlet.namespace, name, port)
         self.tartlet = tartlet
-        self.asked = 0  # connections that the guest has seen of us
 
     def ask(self, command, timeout=60):
         """Standard input stays open: its end would end the command."""
