@@ -57,7 +57,7 @@ class DebianRoot:
                      "DEBIAN_FRONTEND": "noninteractive"} | environment
         done = subprocess.run(["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", ENTER, "sh",
                                str(self.path), *argv], env=variables, stdin=subprocess.DEVNULL, text=True,
-                              capture_output=True, timeout=300, check=False)
+                              capture_output=True, timeout=1200, check=False)
         assert not check or done.returncode == 0, f"{argv}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it makes 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("packages")
-    subprocess.run([ROOT / "packaging/build-deb", folder], check=True, timeout=500)
+    subprocess.run([ROOT / "packaging/build-deb", folder], check=True, timeout=2000)
     return folder
 
 
@@ -61,7 +61,7 @@ def test_built(built):
 
 def test_lintian(built):
     done = subprocess.run(["lintian", "--allow-root", "--fail-on", "error,warning", *built.glob("*.deb")],
-                          text=True, capture_output=True, timeout=200, check=False)
+                          text=True, capture_output=True, timeout=800, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

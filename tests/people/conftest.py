@@ -40,7 +40,7 @@ class Program:
 
     def run(self, *argv, **options):
         return subprocess.run(["tartlet", *map(str, argv)], env=self.environment, cwd=self.work,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=40,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=150,
                               check=False, **options)
 
     def output(self, *argv):
@@ -89,4 +89,4 @@ def program(request, tmp_path_factory):
         file.close()
     for process in made.running:
         process.terminate()
-        process.communicate(timeout=40)
+        process.communicate(timeout=150)

@@ -15,7 +15,7 @@ SCRIPTS = pathlib.Path(__file__).resolve().parent.parent.parent / "packaging/com
 
 def run(argv, program, **environment):
     done = subprocess.run(argv, env=program.environment | environment, cwd=program.work, text=True,
-                          stdin=subprocess.DEVNULL, capture_output=True, timeout=40, check=False)
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=150, check=False)
     assert done.returncode == 0 and done.stderr == "", f"{argv}: {done.returncode}\n{done.stderr}"
     return done.stdout.splitlines()
 
@@ -30,7 +30,7 @@ def type_in(argv, program, keys, **environment):
     shown = b""
     try:
         while True:
-            assert select.select([terminal], [], [], 40)[0], f"the shell is stuck:\n{shown.decode()}"
+            assert select.select([terminal], [], [], 150)[0], f"the shell is stuck:\n{shown.decode()}"
             shown += os.read(terminal, 65536)
     except OSError as gone:
         assert gone.errno == errno.EIO, gone

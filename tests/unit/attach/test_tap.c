@@ -171,7 +171,7 @@ static void super_frame_goes_out_whole(void **state)
 	do {
 		struct pollfd ready = { scene->peer_fd, POLLIN, 0 };
 
-		assert_int_equal(poll(&ready, 1, 5000), 1);
+		assert_int_equal(poll(&ready, 1, 60000), 1);
 		got = read(scene->peer_fd, bytes, sizeof(bytes));
 	} while (got < 1000); /* the kernel's own neighbour discovery */
 	assert_int_equal(got, PACKET_HEADER + 54 + sizeof(text));

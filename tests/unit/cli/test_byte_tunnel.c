@@ -39,7 +39,7 @@ static void in_child(int socket_fd, int input_fd, int output_fd, int said_fd)
 	struct error err = { .text = "" };
 
 	signal(SIGPIPE, SIG_IGN); /* as the program does */
-	alarm(60);
+	alarm(300);
 	int r = byte_tunnel_run(&tunnel, &err);
 	if (r == 0 && tunnel.output_fd != -1)
 		_exit(99);
@@ -196,7 +196,7 @@ static void test_ways_do_not_wait_for_each_other(void **state)
 		assert_int_equal(pthread_create(&thread, NULL, feed, &from[i]), 0);
 		for (size_t done = 0; done < MANY;) {
 			struct pollfd there = { .fd = to[i], .events = POLLIN };
-			assert_int_equal(poll(&there, 1, 10000), 1);
+			assert_int_equal(poll(&there, 1, 60000), 1);
 			ssize_t n = read(to[i], got + done, MANY - done);
 			assert_true(n > 0);
 			done += (size_t)n;
@@ -222,7 +222,7 @@ static void test_broken_off(void **state)
 	start_plain();
 	assert_int_equal(write(fixture.input_fd, "unread", 6), 6);
 	struct pollfd unread = { .fd = fixture.far_fd, .events = POLLIN };
-	assert_int_equal(poll(&unread, 1, 10000), 1);
+	assert_int_equal(poll(&unread, 1, 60000), 1);
 	fixture.far_fd = fd_close(fixture.far_fd);
 	assert_int_equal(await_end(said, sizeof(said)), ECONNRESET);
 	assert_non_null(strstr(said, "broken off"));
@@ -300,6 +300,6 @@ int main(void)
 	};
 
 	signal(SIGPIPE, SIG_IGN);
-	alarm(60);
+	alarm(300);
 	return cmocka_run_group_tests_name("byte_tunnel", tests, NULL, NULL);
 }

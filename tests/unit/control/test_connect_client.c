@@ -226,6 +226,6 @@ int main(void)
 		TEST(test_nobody),
 	};
 
-	alarm(60);
+	alarm(300);
 	return cmocka_run_group_tests_name("connect_client", tests, NULL, NULL);
 }

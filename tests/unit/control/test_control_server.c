@@ -470,6 +470,6 @@ int main(void)
 		TEST(test_connect_outlives_the_server),
 	};
 
-	alarm(60);
+	alarm(300);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

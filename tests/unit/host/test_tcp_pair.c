@@ -276,6 +276,6 @@ int main(void)
 		cmocka_unit_test(test_without_descriptors),
 	};
 
-	alarm(60);
+	alarm(300);
 	return cmocka_run_group_tests_name("tcp_pair", tests, NULL, NULL);
 }

@@ -170,7 +170,7 @@ static void test_resident_is_gone(void **state)
 	assert_int_equal(kill(resident.pid, SIGKILL), 0);
 	/* The end of file is there when it is dead, and can be waited for. */
 	struct pollfd end = { .fd = resident.socket_fd, .events = POLLIN };
-	assert_int_equal(poll(&end, 1, 10000), 1);
+	assert_int_equal(poll(&end, 1, 60000), 1);
 	assert_int_equal(resident_configure(&resident, &config, &no_server, &err), -EPIPE);
 	assert_non_null(strstr(err.text, "is gone"));
 	resident_end(&resident);
@@ -184,7 +184,7 @@ static int wait_gone(pid_t pid)
 
 	if (pid_fd < 0)
 		return 0;
-	int r = poll(&end, 1, 10000) == 1 ? 0 : -1;
+	int r = poll(&end, 1, 60000) == 1 ? 0 : -1;
 	close(pid_fd);
 	return r;
 }

@@ -16,7 +16,7 @@
 #include "wire/frame.h"
 #include "wire/packet_build.h"
 
-#define GUEST_WAIT_MS	 10000
+#define GUEST_WAIT_MS	 60000
 #define GUEST_FRAME_SIZE 2048
 
 struct guest {

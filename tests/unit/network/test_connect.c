@@ -297,6 +297,6 @@ int main(void)
 		TEST(test_no_answer), TEST(test_network_ends_meanwhile), TEST(test_bad_addresses),
 	};
 
-	alarm(60);
+	alarm(300);
 	return cmocka_run_group_tests_name("connect", tests, make_directory, remove_directory);
 }

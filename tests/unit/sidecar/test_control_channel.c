@@ -213,6 +213,6 @@ int main(void)
 		TEST(test_deaf),  TEST(test_gone),
 	};
 
-	alarm(60);
+	alarm(300);
 	return cmocka_run_group_tests_name("control_channel", tests, NULL, NULL);
 }
