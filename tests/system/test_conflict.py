@@ -176,7 +176,7 @@ def test_named_subnet_is_taken(lab, tartlet, guest):
         agent = running.up()
         assert agent.lease()["address"] == running.address
         with servers.Greeter(lab.host, address="127.0.0.1") as greeter:
-            assert agent.run(f"tcp-ask 10.200.64.1 {greeter.port} 5 </dev/null") == "127.0.0.1"
+            assert agent.run(f"tcp-ask 10.200.64.1 {greeter.port} 60 </dev/null") == "127.0.0.1"
     finally:
         running.end()
 

@@ -96,7 +96,7 @@ class Copy:
 
     def run(self, *argv, wrapper=()):
         return subprocess.run([*wrapper, self.cli.program, *argv], cwd=self.path, env=self.environment,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=150, check=False)
 
     def state(self, new):
         """All that a later command would see, but for what is made by chance."""
@@ -176,7 +176,7 @@ def test_many_at_once(program, tmp_path):
         started.append((command, process))
     failed = []
     for command, process in started:
-        said = process.communicate(timeout=120)[1]
+        said = process.communicate(timeout=300)[1]
         if process.returncode != 0:
             failed.append((command[:2], process.returncode, said))
     exists = 'VM "same" already exists: --force replaces it\n'

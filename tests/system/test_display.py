@@ -10,6 +10,7 @@ import subprocess
 import pytest
 from lab.tartlet import children, qemu_pids
 from lab.vnc import Refused, Vnc
+from lab.waiting import until
 from test_cli import cli  # noqa: F401
 
 URL = re.compile(r"^VNC server is running at vnc://:([\w-]{8})@127\.0\.0\.1:(\d+)$", re.MULTILINE)
@@ -35,21 +36,21 @@ def test_vnc(lab, tartlet, guest):
     for kind in ("Keyboard", "Tablet"):
         # It appears a moment after its driver. A pipe tells when it is open, another what came.
         agent.run(f"n=0; until grep -q 'QEMU USB {kind}' /proc/bus/input/devices; "
-                  "do n=$((n + 1)); [ $n -lt 100 ] || exit 1; usleep 100000; done")
+                  "do n=$((n + 1)); [ $n -lt 1000 ] || exit 1; usleep 100000; done")
         event = agent.run(f"grep -A4 'QEMU USB {kind}' /proc/bus/input/devices | grep -o 'event[0-9]*'")
         agent.run(f"mkfifo /tmp/{kind}-open /tmp/{kind}-said")
         agent.tell(f"exec 3</dev/input/{event}; echo open >/tmp/{kind}-open; "
                    f"head -c 24 <&3 | wc -c >/tmp/{kind}-said")
-        assert agent.run(f"cat /tmp/{kind}-open", timeout=20) == "open"
+        assert agent.run(f"cat /tmp/{kind}-open") == "open"
     with lab.host.connect("127.0.0.1", int(port)) as connection:
         vnc = Vnc(connection, password)
         assert "heron" in vnc.name and vnc.width >= 640 and vnc.height >= 400
         vnc.press(0x61)
         vnc.point(100, 100)
         for kind in ("Keyboard", "Tablet"):
-            assert agent.run(f"cat /tmp/{kind}-said", timeout=20) == "24"
+            assert agent.run(f"cat /tmp/{kind}-said") == "24"
     agent.tell("poweroff")
-    assert running.wait(40) == 0
+    assert running.wait() == 0
     tartlet.command("delete", "heron")
 
 
@@ -70,7 +71,7 @@ def test_no_keyboard_and_no_pointer(tartlet, guest):
     assert set(agent.run("grep ^N: /proc/bus/input/devices").split("\n")) <= {'N: Name="Power Button"'}
     assert set(agent.run("cat /sys/bus/usb/devices/*/bDeviceClass").split()) == {"09"}
     agent.tell("poweroff")
-    assert running.wait(40) == 0
+    assert running.wait() == 0
     tartlet.command("delete", "mole")
 
 
@@ -102,9 +103,9 @@ def test_window(program, tartlet, guest, scratch):
             [qemu] = qemu_pids(running.pids())
             assert "gtk" + (",grab-on-hover=on" if options else "") in arguments(qemu)
             assert "0x030000" in running.up().run("cat /sys/bus/pci/devices/*/class")
-            tree = subprocess.run(["xwininfo", "-root", "-tree", "-display", display], check=True,
-                                  capture_output=True, text=True).stdout
-            assert '"QEMU (moth)' in tree
+            tree = ["xwininfo", "-root", "-tree", "-display", display]
+            until(lambda tree=tree: '"QEMU (moth)' in subprocess.run(
+                tree, check=True, stdout=subprocess.PIPE, text=True).stdout, 60, "QEMU's window")
             assert "window" not in running.output
             running.end()
             assert running.wait() == 0

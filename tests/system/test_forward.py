@@ -19,7 +19,7 @@ def url(address, port, path="/"):
 
 
 def curl(namespace, *argv):
-    return namespace.run("curl", "-sS", "--max-time", "50", "--noproxy", "*", *argv).stdout
+    return namespace.run("curl", "-sS", "--max-time", "150", "--noproxy", "*", *argv).stdout
 
 
 def seen_as(page):
@@ -71,7 +71,7 @@ def test_udp_sizes(lab, vm, size):
 
 
 def test_download(lab, vm):
-    with subprocess.Popen(lab.host.argv("curl", "-sS", "--max-time", "50",
+    with subprocess.Popen(lab.host.argv("curl", "-sS", "--max-time", "150",
                                         url("127.0.0.1", vm.port(80), f"/cgi-bin/big?{BYTES}")),
                           stdout=subprocess.PIPE) as client:
         digest = hashlib.file_digest(client.stdout, "sha256").hexdigest()
@@ -80,7 +80,7 @@ def test_download(lab, vm):
 
 def test_upload(lab, vm):
     body = b"".join(pattern.blocks(BYTES, 3))
-    answer = subprocess.run(lab.host.argv("curl", "-sS", "--max-time", "50", "-H", "Expect:",
+    answer = subprocess.run(lab.host.argv("curl", "-sS", "--max-time", "150", "-H", "Expect:",
                                           "--data-binary", "@-",
                                           url(topology.HOST, vm.port(80), "/cgi-bin/upload")),
                             input=body, stdout=subprocess.PIPE, check=True).stdout
@@ -89,7 +89,7 @@ def test_upload(lab, vm):
 
 def echo(lab, vm, text):
     """Sends, closes its half, and reads to the end what comes back."""
-    with lab.host.connect("127.0.0.1", vm.port(7), 30) as connection:
+    with lab.host.connect("127.0.0.1", vm.port(7), 150) as connection:
         connection.sendall(text)
         connection.shutdown(socket.SHUT_WR)
         back = bytearray()
@@ -128,5 +128,5 @@ def test_bound_on_all_addresses_and_said_so(vm):
 
 def test_hairpin(vm, agent):
     """The guest reaches its own forward by the host's address."""
-    page = agent.run(f"timeout 10 wget -q -O - http://{topology.HOST}:{vm.port(80)}/")
+    page = agent.run(f"timeout 100 wget -q -O - http://{topology.HOST}:{vm.port(80)}/")
     assert "This is shared" in page

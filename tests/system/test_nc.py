@@ -18,7 +18,7 @@ def open_tunnel(tartlet, name, port, **options):
                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
-def tell(tartlet, name, port, data=b"", expect=0, timeout=60):
+def tell(tartlet, name, port, data=b"", expect=0, timeout=200):
     """Sends DATA and its end; what came back until the guest's end, and what was said."""
     with open_tunnel(tartlet, name, port) as tunnel:
         output, errors = tunnel.communicate(data, timeout=timeout)
@@ -52,7 +52,7 @@ def test_guest_ends_first(tartlet, vm):
     with open_tunnel(tartlet, "shared", 11) as tunnel:
         address, _ = tunnel.stdout.read().decode().split()
         tunnel.stdin.close()
-        assert tunnel.wait(10) == 0
+        assert tunnel.wait(60) == 0
         assert tunnel.stderr.read() == b""
     assert address == str(next(ipaddress.ip_network(vm.fact("subnet")).hosts())), "not the gateway's"
 
@@ -75,7 +75,7 @@ def test_bytes_pass_while_others_do(tartlet, vm):
                 assert tunnel.stdout.read(100) == text
         for tunnel in (first, second):
             tunnel.stdin.close()
-            assert tunnel.wait(10) == 0
+            assert tunnel.wait(60) == 0
 
 
 def test_refused(tartlet, vm):
@@ -92,7 +92,7 @@ def test_reset_by_the_guest(tartlet, vm, agent):
         tunnel.stdin.write(b"unread")
         agent.run(f"until netstat -tn | grep ':{PORT} ' | grep -q ' 6 '; do :; done; "
                   "kill $(cat /run/reset.pid)")
-        assert tunnel.wait(20) == 1
+        assert tunnel.wait(60) == 1
         assert "the connection was broken off" in tunnel.stderr.read().decode()
 
 
@@ -104,7 +104,7 @@ def test_no_port_of_the_host(lab, tartlet, vm):
         assert tunnel.stdout.read(1) == b"x"
         assert lab.host.run("ss", "-Hltn").stdout == before
         tunnel.stdin.close()
-        tunnel.wait(10)
+        tunnel.wait(60)
 
 
 def test_only_the_owner(lab, homes, tartlet, vm, person, program):
@@ -112,7 +112,7 @@ def test_only_the_owner(lab, homes, tartlet, vm, person, program):
     environment = homes.tartlet(person).environment | {"TARTLET_HOME": str(tartlet.home)}
     argv = lab.host.argv("setpriv", f"--reuid={person.uid}", f"--regid={person.gid}", "--clear-groups",
                          program, "nc", "shared", "7")
-    done = subprocess.run(argv, env=environment, input=b"x", capture_output=True, timeout=30, check=False)
+    done = subprocess.run(argv, env=environment, input=b"x", capture_output=True, timeout=120, check=False)
     assert done.returncode in (1, 2) and done.stdout == b""
     control = tartlet.home / "vms/shared/control.sock"
     assert control.stat().st_mode & 0o777 == 0o600 and control.parent.stat().st_mode & 0o777 == 0o700
@@ -123,7 +123,7 @@ def test_ssh_by_proxy_command(lab, tartlet, vm, guest_files, program):
         lab.host.argv("ssh", "-i", guest_files["ssh_key"], "-F", "none", "-o", "StrictHostKeyChecking=no",
                       "-o", "UserKnownHostsFile=/dev/null", "-o", "IdentitiesOnly=yes", "-o",
                       f"ProxyCommand={program} nc %h %p", "root@shared", "hostname; exit 7"),
-        env=tartlet.environment, capture_output=True, text=True, timeout=60, check=False)
+        env=tartlet.environment, capture_output=True, text=True, timeout=200, check=False)
     assert (done.stdout, done.returncode) == ("shared\n", 7), done.stderr
 
 
@@ -142,7 +142,7 @@ def test_vm_stops_under_way(tartlet, guest, how):
         else:
             running.kill()
         errors = tunnel.stderr.read().decode()
-        assert tunnel.wait(20) == 1, errors
+        assert tunnel.wait(60) == 1, errors
     assert errors.startswith(f'VM "{name}": the connection was broken off')
     assert tell(tartlet, name, 7, expect=2)[1] == f'VM "{name}" is not running\n'
     assert tell(tartlet, "nobody", 7, expect=2)[1] == 'the specified VM "nobody" does not exist\n'

@@ -46,7 +46,7 @@ class Lines:
         self.file = file
         self.rest = b""
 
-    def next(self, timeout=20):
+    def next(self, timeout=120):
         """The next one without its end; None when there is no more."""
         while b"\n" not in self.rest:
             assert select.select([self.file], [], [], timeout)[0], f"nothing comes after {self.rest}"
@@ -91,7 +91,7 @@ class Running:
     def write(self, text):
         self.process.stdin.write(text.encode())
 
-    def end(self, number=None, timeout=20):
+    def end(self, number=None, timeout=120):
         """Exit code, and what was not read yet."""
         if number:
             self.process.send_signal(number)
@@ -155,10 +155,11 @@ def nothing_left(lab):
 
     before = set(children(os.getpid())), links(lab.host), mounts()
     yield
+    # What was killed with its parent is ours to bury, once it has gone; what runs on does not go.
     left = set(children(os.getpid())) - before[0]
-    # What was killed with its parent is ours to bury; what runs stays in the set.
-    left -= {pid for pid in left if os.waitpid(pid, os.WNOHANG)[0] == pid}
-    assert not left, [pathlib.Path(f"/proc/{pid}/cmdline").read_text() for pid in left]
+    wait_gone(left)
+    for pid in left:
+        assert os.waitpid(pid, os.WNOHANG)[0] == pid
     assert (links(lab.host), mounts()) == before[1:]
 
 
@@ -197,7 +198,7 @@ def test_options(rooted, lab, nothing_left, tmp_path):
     capture = tmp_path / "all.pcapng"
     done = rooted.command("netns", "--ifname", "guest-0", "--net-vmnet-subnet", "10.201.34.0/28", "--net-pcap",
                           capture, "sh", "-c", "cat /sys/class/net/x 2>/dev/null; ip -4 -o address show guest-0; "
-                          "ping -c 1 -W 5 10.201.34.1 >/dev/null")
+                          "ping -c 1 -W 60 10.201.34.1 >/dev/null")
     assert "10.201.34.2/28" in done.stdout
     assert fact(done.stderr.splitlines(), "subnet") == "10.201.34.0/28"
     assert capture.read_bytes()[:4] == b"\x0a\x0d\x0d\x0a" and capture.stat().st_size > 300
@@ -243,7 +244,7 @@ def transfer(tartlet, lab, mtu, control):
             if control:
                 server.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, control.encode())
         done = tartlet.command("netns", "--mtu", mtu, "--", PYTHON, CLIENT, topology.SERVER, source.port,
-                               sink.port, BYTES, *([control] if control else []), timeout=60)
+                               sink.port, BYTES, *([control] if control else []), timeout=400)
     expected = f"{BYTES} {pattern.sha256(BYTES)}"
     assert done.stdout.splitlines() == [expected, expected]
 
@@ -263,7 +264,7 @@ def test_both_ways_as_a_user(user, lab, mtu):
 def test_udp_and_ping(anybody, lab, nothing_left):
     script = f"""import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(10)
+s.settimeout(60)
 for size in 1, 1400, 9000, 60000:
     s.sendto(bytes(size), ("{topology.SERVER}", PORT))
     print(len(s.recv(65536)))
@@ -271,7 +272,7 @@ for size in 1, 1400, 9000, 60000:
     with servers.UdpEcho(lab.server) as echo:
         done = anybody.command("netns", "--", PYTHON, "-c", script.replace("PORT", str(echo.port)))
     assert done.stdout.split() == ["1", "1400", "9000", "60000"]
-    done = anybody.command("netns", "--", "ping", "-c", "1", "-W", "10", topology.SERVER)
+    done = anybody.command("netns", "--", "ping", "-c", "1", "-W", "60", topology.SERVER)
     assert "1 received" in done.stdout
 
 
@@ -351,11 +352,11 @@ def test_signal_that_kills(anybody, nothing_left):
         running.facts("address", running.errors)
         # sleep has no handler: once it is what runs, the signal is its end
         until(lambda: [pid for pid in children(running.process.pid)
-                       if pathlib.Path(f"/proc/{pid}/comm").read_text() == "sleep\n"], 10, "sleep runs")
+                       if pathlib.Path(f"/proc/{pid}/comm").read_text() == "sleep\n"], 60, "sleep runs")
         assert running.end(signal.SIGTERM)[0] == 128 + signal.SIGTERM
 
 
-def read_until(fd, text, timeout=20):
+def read_until(fd, text, timeout=120):
     """What a terminal says until TEXT is there."""
     said = ""
     while text not in said:
@@ -388,7 +389,7 @@ def test_ctrl_c_comes_once(rooted, nothing_left):
 def test_ctrl_c_where_command_left_the_group(rooted, nothing_left):
     """Then the terminal does not know of it, and only we can tell."""
     # In the background it must not read from the terminal: that would stop it.
-    counter = "import os\nos.setpgid(0, 0)\n" + COUNTER.replace("sys.stdin.readline()", "time.sleep(60)")
+    counter = "import os\nos.setpgid(0, 0)\n" + COUNTER.replace("sys.stdin.readline()", "time.sleep(600)")
     pid, terminal = pty.fork()
     if pid == 0:
         argv = rooted.argv("netns", "--", PYTHON, "-c", counter)
@@ -476,7 +477,7 @@ def test_host_access(rooted, lab, nothing_left):
     with servers.Greeter(lab.host) as greeter:
         script = f"""import socket
 try:
-    print(socket.create_connection(("{topology.HOST}", {greeter.port}), 5).makefile().read())
+    print(socket.create_connection(("{topology.HOST}", {greeter.port}), 60).makefile().read())
 except OSError:
     print("closed")
 """
@@ -503,7 +504,7 @@ def test_join_by_path(rooted, lab, blue, nothing_left):
             listener.bind(("", 7))
             listener.listen()
             with lab.host.connect("127.0.0.1", int(forwards(lines)[0]["external"])):
-                listener.settimeout(10)
+                listener.settimeout(60)
                 listener.accept()[0].close()
         assert children(running.process.pid) == []
         code, output, errors = running.end(signal.SIGTERM)
@@ -523,7 +524,7 @@ def inhabitant(tartlet):
 
 def inside(pid, *argv):
     return subprocess.run(["nsenter", "-t", str(pid), "-n", *map(str, argv)], check=True, text=True,
-                          stdout=subprocess.PIPE, timeout=20).stdout
+                          stdout=subprocess.PIPE, timeout=120).stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
@@ -532,7 +533,7 @@ def test_join_by_process(anybody, nothing_left, number):
         lines = running.facts("ready", running.output)
         assert lines[-1] == "ready: vm0"
         gateway = fact(lines, "name server")
-        assert "1 received" in inside(pid, "ping", "-c", "1", "-W", "10", gateway)
+        assert "1 received" in inside(pid, "ping", "-c", "1", "-W", "60", gateway)
         assert running.end(number)[0] == 0
         assert "vm0" not in inside(pid, "ip", "link")
 
@@ -559,17 +560,22 @@ def test_idle_costs_little(rooted, blue, nothing_left):
         assert anonymous <= 2048, f"{anonymous} kB of private memory"
         share, = proc_numbers(f"/proc/{pid}/smaps_rollup", "Pss")
         assert share <= 6144, f"{share} kB in all"
-        before = wakeups(pid)
-        select.select([running.process.stdout], [], [], 5)  # nothing comes
-        assert wakeups(pid) - before < 5
+
+        def in_5_s():
+            before = wakeups(pid)
+            select.select([running.process.stdout], [], [], 5)  # nothing comes
+            return wakeups(pid) - before
+
+        # "ready" may be printed before a busy machine lets its threads go to sleep.
+        assert any(in_5_s() < 5 for _ in range(3))
 
 
 def test_join_is_killed(rooted, blue, nothing_left):
     with Running(rooted, "--netns", f"/run/netns/{blue.name}") as running:
         running.facts("ready", running.output)
         running.process.kill()
-        running.process.wait(20)
-    until(lambda: "eth0" not in links(blue), 10, "the interface is gone")
+        running.process.wait(120)
+    until(lambda: "eth0" not in links(blue), 60, "the interface is gone")
 
 
 def test_interface_is_deleted(rooted, blue, nothing_left):
@@ -612,7 +618,7 @@ def test_dhcp(anybody, dns, nothing_left, scratch):
     before = pathlib.Path("/etc/resolv.conf").read_bytes()
     done = anybody.command("netns", "--mtu", "9000", "--no-config", "--", "sh", "-c",
                            "ip -4 -o address show eth0; cat /etc/resolv.conf; "
-                           f"busybox udhcpc -f -q -n -t 5 -T 1 -i eth0 -O mtu -s {script} >&2; echo =; "
+                           f"busybox udhcpc -f -q -n -t 10 -T 5 -i eth0 -O mtu -s {script} >&2; echo =; "
                            "ip -4 -o address show eth0; cat /sys/class/net/eth0/mtu /etc/resolv.conf; "
                            "ip link show eth0; getent ahostsv4 www.test")
     nothing, _, configured = done.stdout.partition("=\n")

@@ -19,7 +19,7 @@ def gateway(vm):
 
 def test_100_mb_down(lab, agent):
     with servers.Source(lab.server, BYTES) as source:
-        said = agent.run(f"tcp-ask {topology.SERVER} {source.port} </dev/null | sha256sum", timeout=90)
+        said = agent.run(f"tcp-ask {topology.SERVER} {source.port} </dev/null | sha256sum", timeout=400)
     assert said.split()[0] == pattern.sha256(BYTES)
     assert source.peers == [topology.HOST]
 
@@ -27,7 +27,7 @@ def test_100_mb_down(lab, agent):
 def test_100_mb_up(lab, agent):
     """The server answers after the end of what it got: half close works outwards."""
     with servers.Sink(lab.server) as sink:
-        said = agent.run(f"pattern {BYTES} 9 | tcp-ask {topology.SERVER} {sink.port}", timeout=90)
+        said = agent.run(f"pattern {BYTES} 9 | tcp-ask {topology.SERVER} {sink.port}", timeout=400)
     assert said == f"{BYTES} {pattern.sha256(BYTES, 9)}"
 
 
@@ -43,16 +43,16 @@ def test_1_gb_both_ways_at_once(lab, agent):
 def test_both_ways_at_once(lab, agent):
     count = 10_000_000
     with servers.TcpEcho(lab.server) as echo:
-        said = agent.run(f"pattern {count} 4 | tcp-ask {topology.SERVER} {echo.port} | sha256sum", timeout=90)
+        said = agent.run(f"pattern {count} 4 | tcp-ask {topology.SERVER} {echo.port} | sha256sum", timeout=400)
     assert said.split()[0] == pattern.sha256(count, 4)
 
 
 @pytest.mark.parametrize("reverse", ["", "-R"])
 def test_iperf3(lab, agent, reverse):
     with lab.server.popen("iperf3", "-s", "-1", "-p", "5202", "--forceflush", stdout=-1, text=True) as server:
-        until(lambda: "listening" in server.stdout.readline(), 10, "iperf3 server")
-        said = agent.run(f"iperf3 -c {topology.SERVER} -p 5202 -n 10M -J {reverse}", timeout=40)
-        server.wait(20)
+        until(lambda: "listening" in server.stdout.readline(), 60, "iperf3 server")
+        said = agent.run(f"iperf3 -c {topology.SERVER} -p 5202 -n 10M -J {reverse}", timeout=200)
+        server.wait(100)
     # The receiver stops counting when the control connection says that the test is over, which may
     # overtake the last bytes. That none is lost is test_100_mb_up and _down.
     assert json.loads(said)["end"]["sum_received"]["bytes"] >= 5_000_000
@@ -71,16 +71,16 @@ def test_refused_at_once(lab, agent):
     with lab.server.socket(socket.AF_INET, socket.SOCK_STREAM) as closed:
         closed.bind(("0.0.0.0", 0))  # bound, not listening: nobody else takes it
         start = time.monotonic()
-        code, said = agent.ask(f"tcp-ask {topology.SERVER} {closed.getsockname()[1]} 20 </dev/null 2>&1")
+        code, said = agent.ask(f"tcp-ask {topology.SERVER} {closed.getsockname()[1]} 100 </dev/null 2>&1")
     assert code != 0 and "refused" in said
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 50, "that is tcp-ask's patience, not an answer"
 
 
 def test_unreachable_is_said(agent):
     start = time.monotonic()
-    code, said = agent.ask(f"tcp-ask {topology.UNREACHABLE} 80 20 </dev/null 2>&1")
+    code, said = agent.ask(f"tcp-ask {topology.UNREACHABLE} 80 100 </dev/null 2>&1")
     assert code != 0 and ("unreachable" in said or "No route" in said)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 50, "that is tcp-ask's patience, not an answer"
 
 
 def test_reset_reaches_the_guest(lab, agent):
@@ -103,7 +103,7 @@ def test_udp_port_unreachable_is_said(lab, agent):
     with lab.server.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("0.0.0.0", 0))
         port = probe.getsockname()[1]
-    code, said = agent.ask(f"udp-ask {topology.SERVER} {port} 10 5 2>&1")
+    code, said = agent.ask(f"udp-ask {topology.SERVER} {port} 10 60 2>&1")
     assert code == 3 and "refused" in said
 
 
@@ -113,21 +113,22 @@ def test_udp_mapping_is_endpoint_independent(lab, agent):
         # dig binds the port that is asked for; both servers echo, which dig takes for no answer
         for port in (4001, 4002):
             agent.ask(f"dig -b 0.0.0.0#45454 @{topology.SERVER} -p {port} +tries=1 +time=1 x.test")
+        # dig does not wait for the servers' threads
+        until(lambda: one.peers and other.peers, 60, "both servers were asked")
         assert {peer[1] for peer in one.peers} == {peer[1] for peer in other.peers}
-        assert one.peers and other.peers
 
 
 def test_ping(agent):
-    said = agent.run(f"ping -c 3 -W 5 {topology.SERVER}")
+    said = agent.run(f"ping -c 3 -W 30 {topology.SERVER}")
     assert "3 packets received" in said
 
 
 def test_ping_big(agent):
-    assert "2 packets received" in agent.run(f"ping -c 2 -W 5 -s 4000 {topology.SERVER}")
+    assert "2 packets received" in agent.run(f"ping -c 2 -W 30 -s 4000 {topology.SERVER}")
 
 
 def test_ping_gateway(vm, agent):
-    assert "2 packets received" in agent.run(f"ping -c 2 -W 5 {gateway(vm)}")
+    assert "2 packets received" in agent.run(f"ping -c 2 -W 30 {gateway(vm)}")
 
 
 def hops(said):
@@ -137,7 +138,7 @@ def hops(said):
 @pytest.mark.parametrize("kind", ["", "-I"])
 def test_traceroute(vm, agent, kind):
     """The gateway, the router beyond the host, and the server: by UDP and by ICMP echo."""
-    said = agent.run(f"traceroute {kind} -n -q 1 -w 3 -m 5 {topology.SERVER}")
+    said = agent.run(f"traceroute {kind} -n -q 1 -w 30 -m 5 {topology.SERVER}")
     assert hops(said) == [gateway(vm), topology.ROUTER_A, topology.SERVER]
 
 

@@ -74,7 +74,7 @@ def test_on_a_read_only_file_system(cli):  # noqa: F811
     cli.create("one")
     script = 'mount --bind "$TARTLET_HOME" "$TARTLET_HOME"; mount -o remount,bind,ro "$TARTLET_HOME"; exec "$@"'
     done = subprocess.run(["unshare", "--mount", "sh", "-ec", script, "sh", cli.program, "rename", "one", "two"],
-                          env=cli.environment, capture_output=True, text=True, timeout=40, check=False)
+                          env=cli.environment, capture_output=True, text=True, timeout=150, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"home directory {cli.home} is not writable: cannot write {cli.home}/tmp/journal: " \
                           "Read-only file system\n"

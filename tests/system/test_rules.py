@@ -20,12 +20,12 @@ for target in sys.argv[1:]:
     kind, address, port = target.split("/")
     try:
         if kind == "tcp":
-            connection = socket.create_connection((address, int(port)), timeout=10)
+            connection = socket.create_connection((address, int(port)), timeout=60)
             connection.sendall(b"hello")
             got = connection.recv(100)
         else:
             datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            datagram.settimeout(10)
+            datagram.settimeout(60)
             datagram.connect((address, int(port)))
             datagram.send(b"hello")
             got = datagram.recv(100)
@@ -143,7 +143,7 @@ from lab.lies import Guest, lies
 from scapy.all import ARP, IP, Ether, Raw, UDP, conf, get_if_addr, get_if_hwaddr, sendp, srp1
 conf.verb = 0
 gateway = conf.route.route("0.0.0.0")[2]
-reply = srp1(Ether(dst="ff:ff:ff:ff:ff:ff") / ARP(pdst=gateway), iface="eth0", timeout=10)
+reply = srp1(Ether(dst="ff:ff:ff:ff:ff:ff") / ARP(pdst=gateway), iface="eth0", timeout=60)
 guest = Guest(get_if_hwaddr("eth0"), get_if_addr("eth0"), gateway, reply.hwsrc, sys.argv[1], int(sys.argv[2]))
 frames = [frame for _, several in lies(guest) for frame in several]
 wire = conf.L2socket(iface="eth0")
@@ -160,7 +160,7 @@ def test_no_lie_arrives(rooted, lab):
     with contextlib.closing(lab.host.socket(socket.AF_PACKET, socket.SOCK_RAW)) as wire, \
             contextlib.closing(lab.server.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sink:
         sink.bind((topology.SERVER, 0))
-        sink.settimeout(20)
+        sink.settimeout(100)
         with lab.host.entered():
             wire.bind(("a0", 0x0003))
         port = sink.getsockname()[1]
@@ -169,7 +169,7 @@ def test_no_lie_arrives(rooted, lab):
         assert sink.recv(100).startswith(b"TRUTH first")
         assert sink.recv(100).startswith(b"TRUTH second")
         seen = b""
-        wire.settimeout(20)
+        wire.settimeout(100)
         while b"TRUTH second" not in seen:
             seen += wire.recv(65536)
         assert b"LIE" not in seen

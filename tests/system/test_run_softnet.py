@@ -11,6 +11,7 @@ import socket
 import pytest
 from lab import servers, topology
 from lab.tartlet import qemu_pids, wait_gone
+from lab.waiting import until
 
 NAME = "gannet"
 HOSTNAME = "morus"
@@ -49,7 +50,7 @@ class Gannet:
         passed = []
         if kind == "softnet":
             self.control, theirs = socket.socketpair()
-            self.control.settimeout(30)
+            self.control.settimeout(120)
             passed = [theirs.fileno()]
             self.inode = os.fstat(theirs.fileno()).st_ino
             options += ("--net-softnet-control-fd", str(theirs.fileno()))
@@ -94,7 +95,7 @@ def gannet(request, homes, guest, person):
 
 
 def reaches(agent, address, port):
-    return agent.ask(f"tcp-ask {address} {port} 3 </dev/null 2>/dev/null")[0] == 0
+    return agent.ask(f"tcp-ask {address} {port} 60 </dev/null 2>/dev/null")[0] == 0
 
 
 def test_lease_and_facts(gannet):
@@ -113,7 +114,7 @@ def test_lease_and_facts(gannet):
     assert gannet.tartlet.command("ip", NAME, "--resolver", "agent").stdout == f"{lease['address']}\n"
     assert "--resolver dhcp" in gannet.tartlet.command("ip", NAME, "--resolver", "arp", expect=1).stderr
     assert gannet.tartlet.json("list")[0]["State"] == "running"
-    assert (gannet.tartlet.home / "pcap").stat().st_size > 100
+    until(lambda: (gannet.tartlet.home / "pcap").stat().st_size > 100, 60, "the capture has frames")
     pids = gannet.running.pids()
     assert holders(pids, gannet.inode) == sidecars(pids) != []
 
@@ -125,14 +126,14 @@ def test_rules_of_a_live_run(gannet, lab):
         assert not reaches(agent, topology.SERVER, other.port) and not reaches(agent, topology.METADATA, other.port)
         gannet.rules("open", [f"{topology.SERVER}/32:{echo.port}", f"{topology.SERVER}/32:{other.port}"])
         assert reaches(agent, topology.SERVER, other.port)
-        assert agent.run(f"echo over | busybox nc {topology.SERVER} {echo.port} -w 3") == "over"
+        assert agent.run(f"echo over | busybox nc {topology.SERVER} {echo.port} -w 60") == "over"
         agent.run("rm -f /run/flow /run/in; mkfifo /run/in")
         agent.run(f"(busybox nc {topology.SERVER} {echo.port} </run/in >/run/flow; echo ended >>/run/flow) "
                   ">/dev/null 2>&1 & exec 3>/run/in; echo first >&3; setsid sleep 600 >&3 2>/dev/null </dev/null &")
         agent.run("until grep -q first /run/flow; do sleep 0.05; done")
         assert agent.run("cat /run/flow") == "first"
         gannet.rules("closed", [f"{topology.SERVER}/32:{other.port}"])
-        agent.run("until grep -q ended /run/flow; do sleep 0.05; done", timeout=20)
+        agent.run("until grep -q ended /run/flow; do sleep 0.05; done")
         assert reaches(agent, topology.SERVER, other.port) and not reaches(agent, topology.SERVER, echo.port)
         assert gannet.ask("softnet.policy.get")["result"]["desiredRevision"] == "closed"
 
@@ -152,7 +153,7 @@ def test_exposed_ports(gannet, lab, guest_files):
     assert tartlet.command("nc", NAME, "11").stdout.split()[0]
     refused = tartlet.command("nc", NAME, "80", expect=2).stderr
     assert "--net-softnet-expose 0:80" in refused and refused.count("\n") == 1
-    assert tartlet.command("exec", NAME, "hostname", timeout=60).stdout == f"{HOSTNAME}\n"
+    assert tartlet.command("exec", NAME, "hostname").stdout == f"{HOSTNAME}\n"
     listed = tartlet.command("forward", "list", NAME).stdout.splitlines()
     assert listed == [line.removeprefix("forward: ") for line in running.output.splitlines() if line.startswith("forward: ")]
     for action in ["add", NAME, "0:80"], ["remove", NAME, str(running.port(22))]:
@@ -171,7 +172,7 @@ def test_suspended_and_resumed(gannet):
         gannet.run("--mtu", "1400", kind=kind)
         agent = gannet.running.up()
         assert agent.run("cat /run/kept") == "kept" and gannet.running.address == address
-    assert gannet.tartlet.command("exec", NAME, "hostname", timeout=60).stdout == f"{HOSTNAME}\n"
+    assert gannet.tartlet.command("exec", NAME, "hostname").stdout == f"{HOSTNAME}\n"
 
 
 def test_without_the_sidecar_the_run_ends(gannet):

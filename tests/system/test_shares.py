@@ -89,7 +89,7 @@ def test_read_and_write(tartlet, rook, scratch, kind, options):
     agent = running.up()
     check(running, agent, written, read, 0)
     agent.tell("poweroff")
-    assert running.wait(40) == 0
+    assert running.wait() == 0
     wait_gone(serving)
     assert "virtiofsd" not in running.output
     assert not list((tartlet.home / "vms" / rook).glob("*.sock"))
@@ -130,7 +130,7 @@ def test_daemons_that_die(tartlet, rook, scratch):
     os.kill(first, signal.SIGKILL)
     told = re.compile('the directory "(one|two)" cannot be reached by the VM any more: its virtiofsd ended by '
                       r"itself with signal 9 \(Killed\)")
-    running.wait_for(lambda: any(told.match(line) for line in running.lines), 20, "word of its death")
+    running.wait_for(lambda: any(told.match(line) for line in running.lines), 120, "word of its death")
     [name] = [told.match(line)[1] for line in running.lines if told.match(line)]
     assert name == "one"
     agent.run(f"echo alive >{place}/alive")

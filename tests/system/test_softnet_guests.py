@@ -123,7 +123,7 @@ def let_loose(one):
     """The guest sends its loopback and everything else to the gateway, by IPv6, too: what a program in it calls
     127.0.0.1 goes onto the wire."""
     agent, gateway = one.agent, one.gateway
-    agent.run(f"ping -c 1 -W 5 {gateway}")
+    agent.run(f"ping -c 1 -W 60 {gateway}")
     [mac] = {word for word in agent.run(f"ip neigh show {gateway}").split() if word.count(":") == 5}
     agent.run("echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet")
     agent.run("ip address flush dev lo && ip link set lo down")
@@ -258,8 +258,8 @@ def test_nothing_is_reached(guests, lab, dns, baits):
 def test_rules_are_in_force(guests, lab):
     """0.0.0.0/0 opens the documentation's addresses, too, which are closed to the other guest."""
     with servers.Greeter(lab.server) as greeter:
-        assert guests["wide"].agent.run(f"tcp-ask {topology.SERVER} {greeter.port} 5 </dev/null") == topology.HOST
-        code, said = guests["plain"].agent.ask(f"tcp-ask {topology.SERVER} {greeter.port} 5 </dev/null 2>/dev/null")
+        assert guests["wide"].agent.run(f"tcp-ask {topology.SERVER} {greeter.port} 60 </dev/null") == topology.HOST
+        code, said = guests["plain"].agent.ask(f"tcp-ask {topology.SERVER} {greeter.port} 60 </dev/null 2>/dev/null")
         assert (code, said) == (1, "") and len(greeter.peers) == 1
 
 
@@ -287,7 +287,7 @@ def test_clients_of_exposed_ports(guests, lab):
     with lab.router_a.socket(socket.AF_INET, socket.SOCK_DGRAM) as blocked:
         blocked.sendto(b"hello", (topology.HOST, ECHO["wide"]))
         # Judged in their order: when the friend has its answer, that one was refused.
-        assert answers(lab.server, topology.HOST, ECHO["wide"])[0] == b"hello"
+        assert answers(lab.server, topology.HOST, ECHO["wide"], again=60)[0] == b"hello"
         blocked.setblocking(False)
         with pytest.raises(BlockingIOError):
             blocked.recv(100)

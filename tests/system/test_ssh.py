@@ -12,7 +12,7 @@ def ssh(tartlet, vm, guest_files):
         done = subprocess.run(
             tartlet.argv("ssh", "-F", "none", "-i", guest_files["ssh_key"], "-o", "IdentitiesOnly=yes",
                          *argv[:-1], name, *argv[-1]),
-            env=tartlet.environment | environment, input=data, capture_output=True, timeout=60, check=False)
+            env=tartlet.environment | environment, input=data, capture_output=True, timeout=200, check=False)
         assert done.returncode == expect, done.stderr
         return done
     return run
@@ -83,7 +83,7 @@ def test_name_that_is_no_host_name(homes, guest, guest_files):
 def test_without_ssh(tartlet, vm, tmp_path):
     (tmp_path / "ip").symlink_to("/usr/sbin/ip")
     done = subprocess.run(tartlet.argv("ssh", "shared"), env=tartlet.environment | {"PATH": str(tmp_path)},
-                          capture_output=True, text=True, timeout=30, check=False)
+                          capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
     assert done.stderr == ("ssh cannot be started: No such file or directory; install the package "
                            "openssh-client\n")

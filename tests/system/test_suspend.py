@@ -4,6 +4,7 @@ import concurrent.futures
 import os
 import signal
 import socket
+import threading
 import time
 
 import pytest
@@ -15,12 +16,20 @@ BYTES = 60_000_000
 
 
 class Source(servers.Source):
-    """Tells how far it came."""
+    """Tells how far it came, and pauses after its first part, until it is told to go on."""
 
-    sent = 0
+    def __init__(self, namespace, count, first):
+        self.sent = 0
+        self.first = first
+        self.pauses = threading.Event()
+        self.go = threading.Event()
+        super().__init__(namespace, count)
 
     def handle(self, connection):
         for block in pattern.blocks(self.count):
+            if self.sent >= self.first and not self.go.is_set():
+                self.pauses.set()
+                self.go.wait()
             connection.sendall(block)
             self.sent += len(block)
         connection.shutdown(socket.SHUT_WR)
@@ -46,12 +55,13 @@ def qemu(vm):
 
 
 def test_download_goes_on(lab, agent, qemu):
-    with Source(lab.server, BYTES) as source, concurrent.futures.ThreadPoolExecutor() as pool:
+    with Source(lab.server, BYTES, BYTES // 20) as source, concurrent.futures.ThreadPoolExecutor() as pool:
         said = pool.submit(agent.run, f"tcp-ask {topology.SERVER} {source.port} </dev/null | sha256sum",
-                           timeout=90)
-        until(lambda: source.sent > BYTES // 20, 20, "the first bytes are sent")
+                           timeout=400)
+        assert source.pauses.wait(120), "the first bytes are not sent"
         os.kill(qemu, signal.SIGSTOP)
-        until(source.stands_still(), 20, "all queues are full")
+        source.go.set()
+        until(source.stands_still(), 120, "all queues are full")
         assert source.sent < BYTES
         os.kill(qemu, signal.SIGCONT)
         assert said.result().split()[0] == pattern.sha256(BYTES)

@@ -52,7 +52,7 @@ def watched(homes, sanitized, tmp_path, guest):
 def counters(tartlet):
     """What the control server says of the network, which its own thread has to be asked for."""
     socket = tartlet.home / "vms/watched/control.sock"
-    return json.loads(tartlet.namespace.run("curl", "-sS", "--max-time", "10", "--unix-socket", socket,
+    return json.loads(tartlet.namespace.run("curl", "-sS", "--max-time", "100", "--unix-socket", socket,
                                             "http://vm/v1/statistics").stdout)
 
 
@@ -74,7 +74,7 @@ def traffic(lab, running):
     count = 10_000_000
     with servers.TcpEcho(lab.server) as echo:
         said = running.agent().run(f"pattern {count} 3 | tcp-ask {topology.SERVER} {echo.port} | sha256sum && "
-                                   f"ping -c 2 -W 5 {topology.SERVER}")
+                                   f"ping -c 2 -W 30 {topology.SERVER}")
     assert said.split()[0] == pattern.sha256(count, 3)
     assert "2 packets received" in said
 
@@ -85,7 +85,7 @@ def test_commands_on_a_running_vm(lab, watched, attach):
     running = tartlet.run("watched", "--net-attach", attach, "--net-pcap", tartlet.home / "watched.pcapng",
                           expose=SPECS)
     running.up()
-    assert tartlet.command("ip", "watched", "--wait", 5).stdout.strip() == running.address
+    assert tartlet.command("ip", "watched", "--wait", 100).stdout.strip() == running.address
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         jobs = [pool.submit(churn, tartlet, number) for number in range(3)]
         jobs.append(pool.submit(traffic, lab, running))

@@ -53,7 +53,7 @@ def test_subnets_do_not_overlap(vm, twin):
 def test_both_answer(lab, vm, twin):
     for running in (vm, twin):
         assert running.agent().lease()["address"] == running.address
-        page = lab.host.run("curl", "-sS", "--max-time", "10",
+        page = lab.host.run("curl", "-sS", "--max-time", "100",
                             f"http://127.0.0.1:{running.port(80)}/").stdout
         assert "This is shared" in page
 

@@ -63,7 +63,7 @@ int main(int argc, char **argv)
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second)) < 0 ||
 	    connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return failed("socket");
-	result = ask(fd, size, argc > 4 ? atoi(argv[4]) : 3);
+	result = ask(fd, size, argc > 4 ? atoi(argv[4]) : 30);
 	if (result == 0)
 		printf("%zu bytes from %s:%s\n", size, argv[1], argv[2]);
 	return result;

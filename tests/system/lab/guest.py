@@ -7,6 +7,8 @@ import subprocess
 import threading
 import time
 
+from .waiting import until
+
 END = re.compile(rb"\0exit (\d+)\n$")
 
 
@@ -19,7 +21,7 @@ class GuestAgent:
         self.port = port
         self.asked = 0  # connections that the guest has seen of us
 
-    def ask(self, command, timeout=60):
+    def ask(self, command, timeout=150):
         """Exit code and output of a command. OSError when the guest does not answer."""
         assert "\n" not in command
         output = bytearray()
@@ -40,7 +42,7 @@ class GuestAgent:
             raise ConnectionResetError(f"{command}: ended early after {bytes(output)!r}")
         return int(found.group(1)), output[:found.start()].decode(errors="replace")
 
-    def run(self, command, timeout=60, expect=0):
+    def run(self, command, timeout=150, expect=0):
         code, output = self.ask(command, timeout)
         assert code == expect, f"in the guest: {command}: exit code {code}\n{output}"
         return output.strip()
@@ -49,19 +51,20 @@ class GuestAgent:
         """Starts a command that may take this very connection down, such as reboot."""
         assert "'" not in command
         with contextlib.suppress(OSError):
-            self.ask(f"setsid sh -c '{command}' >/dev/null 2>&1 &", timeout=10)
+            self.ask(f"setsid sh -c '{command}' >/dev/null 2>&1 &", timeout=60)
 
-    def wait(self, timeout=60):
-        """Waits until the guest answers. tartlet holds a connection until the guest is there."""
-        end = time.monotonic() + timeout
-        while True:
-            try:
-                if self.ask("true", timeout=5)[0] == 0:
-                    return self
-            except OSError as error:
-                if time.monotonic() > end:
-                    raise AssertionError(f"the guest is not up within {timeout} s: {error}") from error
-            time.sleep(0.1)
+    def is_up(self, other=""):
+        """Whether it answers and has done with its network: its first word may come before it has a route, a
+        name server and a name. OTHER is asked as well."""
+        try:
+            return self.ask(f"test -s /run/lease{other}", timeout=15)[0] == 0
+        except OSError:
+            return False
+
+    def wait(self, timeout=180):
+        """Waits until the guest is up. tartlet holds a connection until the guest is there."""
+        until(self.is_up, timeout, "the guest is up")
+        return self
 
     def uptime(self):
         return float(self.run("cat /proc/uptime").split()[0])
@@ -78,7 +81,7 @@ class TunnelledAgent(GuestAgent):
         super().__init__(tartlet.namespace, name, port)
         self.tartlet = tartlet
 
-    def ask(self, command, timeout=60):
+    def ask(self, command, timeout=150):
         """Standard input stays open: its end would end the command."""
         assert "\n" not in command
         with subprocess.Popen(self.tartlet.argv("nc", self.address, self.port), env=self.tartlet.environment,
@@ -103,9 +106,10 @@ def family(address):
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def ask(client, address, port, question=b"hello", timeout=5):
-    """Sends a UDP datagram by a socket of the caller's; the answer and whom it came from."""
-    client.settimeout(1)
+def ask(client, address, port, question=b"hello", timeout=60, again=1):
+    """Sends a UDP datagram by a socket of the caller's; the answer and whom it came from. Asked again where
+    nothing comes for AGAIN seconds, so answers may come twice."""
+    client.settimeout(again)
     end = time.monotonic() + timeout
     while True:
         client.sendto(question, (address, port))
@@ -117,7 +121,7 @@ def ask(client, address, port, question=b"hello", timeout=5):
                 raise
 
 
-def answers(namespace, address, port, question=b"hello", timeout=5):
+def answers(namespace, address, port, question=b"hello", timeout=60, again=1):
     """The same by a socket of its own."""
     with namespace.socket(family(address), socket.SOCK_DGRAM) as client:
-        return ask(client, address, port, question, timeout)
+        return ask(client, address, port, question, timeout, again)

@@ -45,7 +45,7 @@ class Namespace:
 
     def run(self, *argv, check=True, **options):
         """Runs a program to its end; its output as text."""
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 60} | options
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 200} | options
         done = subprocess.run(self.argv(*argv), text=True, check=False, **options)
         if check and done.returncode != 0:
             raise AssertionError(f"{argv} in {self.name}: exit code {done.returncode}\n"
@@ -82,7 +82,7 @@ class Namespace:
         with self.entered():
             return socket.socket(family, kind)
 
-    def connect(self, address, port, timeout=10):
+    def connect(self, address, port, timeout=60):
         with self.entered():
             return socket.create_connection((address, port), timeout=timeout)
 

@@ -19,7 +19,7 @@ def connect(address, port, control):
     connection = socket.socket()
     if control:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, control.encode())
-    connection.settimeout(30)
+    connection.settimeout(120)
     connection.connect((address, port))
     return connection
 

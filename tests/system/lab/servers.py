@@ -1,6 +1,7 @@
 """Servers of this process, in threads, with their sockets in a namespace of the lab."""
 
 import hashlib
+import itertools
 import selectors
 import socket
 import struct
@@ -8,6 +9,7 @@ import subprocess
 import threading
 
 from . import pattern
+from .waiting import until
 
 
 class Server:
@@ -127,6 +129,9 @@ class Dns:
     """A real DNS server, dnsmasq, in a namespace. RECORDS are further options of dnsmasq."""
 
     def __init__(self, namespace, address, *records):
+        self.namespace = namespace
+        self.address = address
+        self.marks = itertools.count()
         self.process = namespace.popen(
             "dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--no-daemon",
             "--conf-file=/dev/null", "--log-queries", "--log-facility=-", "--bind-interfaces",
@@ -135,7 +140,7 @@ class Dns:
         self.log = []
         self.ready = threading.Event()
         threading.Thread(target=self._read, daemon=True).start()
-        assert self.ready.wait(10), "".join(self.log)
+        assert self.ready.wait(60), "".join(self.log)
         assert self.process.poll() is None, "".join(self.log)
 
     def _read(self):
@@ -145,8 +150,20 @@ class Dns:
                 self.ready.set()
         self.ready.set()
 
+    def asked(self):
+        """The lines of its log about questions so far, but for those of this function. An answer may be here
+        before the log was read: that goes on until a question of our own is in it."""
+        mark = f"mark-{next(self.marks)}.test"
+        name = b"".join(bytes([len(label)]) + label.encode() for label in mark.split(".")) + b"\0"
+        question = struct.pack(">6H", 1, 0x100, 1, 0, 0, 0) + name + struct.pack(">2H", 1, 1)
+        with self.namespace.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.sendto(question, (self.address, 53))
+            until(lambda: any(f" {mark} " in line for line in self.log), 60, f"{mark} in the log of the DNS server")
+        return [line for line in self.log if "query[" in line and " mark-" not in line]
+
     def questions(self, name):
-        return sum("query[" in line and f" {name} " in line for line in self.log)
+        """How often it was asked for that."""
+        return sum(f" {name} " in line for line in self.asked())
 
     def __enter__(self):
         return self

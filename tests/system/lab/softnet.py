@@ -12,7 +12,7 @@ import time
 from scapy.all import ARP, BOOTP, DHCP, IP, TCP, UDP, Ether, IPv6, Raw
 
 MAC = "02:00:00:00:00:01"
-TIMEOUT = 30
+TIMEOUT = 60
 
 
 class Softnet:
@@ -133,7 +133,7 @@ class Softnet:
     def tcp(self, destination, port, source_port):
         """What a SYN is answered by: "SA", "RA", or None."""
         self.send(self.ip(destination) / TCP(sport=source_port, dport=port, flags="S", seq=1000))
-        got = self.receive(lambda frame: TCP in frame and frame[TCP].dport == source_port, timeout=10)
+        got = self.receive(lambda frame: TCP in frame and frame[TCP].dport == source_port)
         return got and str(got[TCP].flags)
 
     def udp(self, destination, port, payload, source_port=1000):

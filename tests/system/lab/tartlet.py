@@ -1,6 +1,7 @@
 """The program under test: commands of it, and a running `tartlet run`."""
 
 import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -8,9 +9,11 @@ import re
 import select
 import signal
 import subprocess
+import sys
 import threading
 import time
 
+from . import report
 from .guest import GuestAgent
 
 FORWARD = re.compile(r"^forward:\s*(?P<protocol>tcp|udp)\s+(?P<address>\[.*?\]|[^\s:\[\]]+):(?P<external>\d+)"
@@ -23,8 +26,11 @@ Person = collections.namedtuple("Person", "uid gid home")
 # Ports of the guest that the tests use: control service, echo, who asks, ssh, HTTP, UDP echo.
 EXPOSE = ["0:2", "0:7", "0:7/udp", "0:11", "0:11/udp", "0:22", "0:80", "0:53/udp"]
 
-START_SECONDS = 60
-STOP_SECONDS = 20
+# Limits of what should take a second or two: a guest has an emulated processor, and the machine may have
+# twenty others who want its own. They end only what hangs.
+START_SECONDS = 180
+STOP_SECONDS = 120
+COMMAND_SECONDS = 150
 
 
 class Tartlet:
@@ -53,7 +59,7 @@ class Tartlet:
                     "--clear-groups", "--no-new-privs", *argv]
         return self.namespace.argv(*self.wrapper, *argv)
 
-    def command(self, *argv, expect=0, timeout=40):
+    def command(self, *argv, expect=0, timeout=COMMAND_SECONDS):
         """Runs a command to its end and holds it to its exit code (None: any)."""
         done = subprocess.run(self.argv(*argv), env=self.environment, timeout=timeout, text=True,
                               stdin=subprocess.DEVNULL, capture_output=True, check=False)
@@ -70,11 +76,17 @@ class Tartlet:
         self.command("create", name, "--kernel", guest[kernel], "--initrd", guest["initrd"],
                      "--memory", memory, "--cmdline", f"console=ttyS0 quiet no_timer_check {cmdline}".strip())
 
-    def run(self, name, *options, expose=EXPOSE, kind="vmnet", pass_fds=()):
+    def console(self, name):
+        """Options of a run by which a report has what its guest said; it is a serial port more for the guest."""
+        return ("--serial-path", self.home / f"{name}.console")
+
+    def run(self, name, *options, expose=EXPOSE, kind="vmnet", pass_fds=(), console=True):
         """Starts the VM and waits until the facts are printed, not until the guest is up. Ports are exposed by the
         option of this kind of network."""
         if self.net_attach and "--net-attach" not in options:
             options += ("--net-attach", self.net_attach)
+        if console and not {"--serial", "--serial-path"} & set(options):
+            options += self.console(name)
         running = RunningVm(self, name, options, expose, kind, pass_fds)
         self.running.append(running)
         running.wait_started()
@@ -98,13 +110,20 @@ def expected_lines(expose):
 class RunningVm:
     """A `tartlet run` of the test."""
 
+    made = []  # all of this session, for the report of a test that failed
+
     def __init__(self, tartlet, name, options, expose, kind="vmnet", pass_fds=()):
         self.tartlet = tartlet
         self.name = name
         self.lines = []
         self.changed = threading.Condition()
         self.ended = False
+        self.began_at = time.monotonic()
+        self.ended_at = None
+        self.last_look = None  # described while it ran, by who ended it in a test that fails
         self.expected = expected_lines(expose)
+        self.console = options[options.index("--serial-path") + 1] if "--serial-path" in options else None
+        self.console_before = len(report.read(self.console))
         argv = tartlet.argv("run", name, *options)
         if expose:
             argv += [f"--net-{kind}-expose", ",".join(expose)]
@@ -113,6 +132,7 @@ class RunningVm:
                                         text=True, errors="replace", start_new_session=True,
                                         pass_fds=pass_fds)
         threading.Thread(target=self._read, daemon=True).start()
+        RunningVm.made.append(self)
 
     def _read(self):
         with self.process.stdout:
@@ -122,6 +142,7 @@ class RunningVm:
                     self.changed.notify_all()
         with self.changed:
             self.ended = True
+            self.ended_at = time.monotonic()
             self.changed.notify_all()
 
     @property
@@ -134,7 +155,7 @@ class RunningVm:
         with self.changed:
             if not self.changed.wait_for(lambda: self.ended or question(), timeout) \
                     or not question():
-                raise AssertionError(f"tartlet run {self.name}: no {what}; it printed:\n"
+                raise AssertionError(f"tartlet run {self.name}: no {what} within {timeout} s; it printed:\n"
                                      + "\n".join(self.lines))
 
     def wait_started(self):
@@ -185,12 +206,9 @@ class RunningVm:
     def agent(self, address="127.0.0.1"):
         return GuestAgent(self.tartlet.namespace, address, self.port(2))
 
-    def up(self, timeout=60):
+    def up(self, timeout=START_SECONDS):
         """The guest's control service, once it answers."""
-        try:
-            return self.agent().wait(timeout)
-        except AssertionError as error:
-            raise AssertionError(f"{error}\ntartlet printed:\n{self.output}") from error
+        return self.agent().wait(timeout)
 
     def wait(self, timeout=STOP_SECONDS):
         """Exit code, and all of the output read."""
@@ -208,8 +226,27 @@ class RunningVm:
         self.process.kill()
         self.process.wait(STOP_SECONDS)
 
+    def describe(self):
+        """What is to be seen of it from outside; of one that a failing test has ended, as it was then."""
+        if self.last_look:
+            return self.last_look
+        code = self.process.poll()
+        ended = self.ended_at or time.monotonic()
+        directory = self.tartlet.home / "vms" / self.name
+        return report.chapters(
+            ("state", f"runs for {ended - self.began_at:.1f} s" if code is None else
+             f"ended after {ended - self.began_at:.1f} s with exit code {code}"),
+            ("tartlet run printed, with its errors", report.tail(self.output.encode())),
+            ("qemu.log", report.tail(report.read(directory / "qemu.log"))),
+            ("the guest's console", report.tail(report.read(self.console)[self.console_before:])),
+            ("processes", report.processes(self.pids() if code is None else [])),
+            (f"in {directory}", report.listing(directory)),
+            ("machine", report.machine()))
+
     def end(self):
         """Ends it in any case: the clean-up of a test."""
+        if sys.exc_info()[0] and not self.last_look:
+            self.last_look = self.describe()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -222,7 +259,8 @@ class RunningVm:
 def children(pid):
     found = []
     for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-        found += [int(word) for word in task.read_text().split()]
+        with contextlib.suppress(OSError):  # the thread has ended since
+            found += [int(word) for word in task.read_text().split()]
     return found
 
 

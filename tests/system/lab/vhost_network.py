@@ -4,7 +4,7 @@
     vhost_network.py LIBRARY SOCKET DIRECTORY MAC [--unsealed] [--forwards]
 
 prints "ready", then answers commands on its standard input, each with one line of JSON: "stats"; "arp
-ADDRESS" (the MAC that answers, or null); "echo MAC ADDRESS COUNT SIZE" (how many ICMP echoes came back
+ADDRESS [SECONDS]" (the MAC that answers, or null); "echo MAC ADDRESS COUNT SIZE" (how many ICMP echoes came back
 whole, at most 64 at a time on the way). Ends at the end of its input. With --forwards, 127.0.0.1:8002
 leads to port 2 of the guest, and 8080 to its port 80. What the network logs is in DIRECTORY/log.
 """
@@ -21,7 +21,8 @@ import time
 SHARED_MODE = 1001
 SUCCESS = 1000
 NEIGHBOUR = bytes.fromhex("0200000000aa")
-WAIT = 5
+WAIT = 60
+ASK_AGAIN = 0.5
 
 
 class PortOptions(ctypes.Structure):
@@ -103,14 +104,16 @@ class Network:
                 return self.neighbour.recv(65536)
         return None
 
-    def arp(self, address):
+    def arp(self, address, wait):
         target = socket.inet_aton(address)
-        self.neighbour.send(b"\xff" * 6 + NEIGHBOUR + struct.pack(">HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1)
-                            + NEIGHBOUR + self.source() + bytes(6) + target + bytes(18))
-        end = time.monotonic() + WAIT
-        while frame := self.receive(end):
-            if frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\x02" and frame[28:32] == target:
-                return frame[22:28].hex(":")
+        end = time.monotonic() + wait
+        while time.monotonic() < end:
+            self.neighbour.send(b"\xff" * 6 + NEIGHBOUR + struct.pack(">HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1)
+                                + NEIGHBOUR + self.source() + bytes(6) + target + bytes(18))
+            again = min(end, time.monotonic() + ASK_AGAIN)
+            while frame := self.receive(again):
+                if frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\x02" and frame[28:32] == target:
+                    return frame[22:28].hex(":")
         return None
 
     def echo(self, mac, address, count, size):
@@ -156,7 +159,7 @@ def main():
         elif name == "source":
             answer = socket.inet_ntoa(network.source())
         elif name == "arp":
-            answer = network.arp(words[0])
+            answer = network.arp(words[0], float(words[1]) if words[1:] else WAIT)
         else:
             answer = network.echo(words[0], words[1], int(words[2]), int(words[3]))
         print(json.dumps(answer), flush=True)
