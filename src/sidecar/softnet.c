@@ -126,10 +126,13 @@ static int enter_sandbox(void *context, char text[512])
 	return r;
 }
 
-static void tell_missing(const struct softnet *softnet)
+static int lock_sandbox(struct softnet *softnet, struct error *err)
 {
-	for (size_t i = 0; sandbox_missing(&softnet->sandbox, i); i++)
+	int r = sandbox_lock(&softnet->sandbox, err);
+
+	for (size_t i = 0; r == 0 && sandbox_missing(&softnet->sandbox, i); i++)
 		fprintf(stderr, "%s\n", sandbox_missing(&softnet->sandbox, i));
+	return r;
 }
 
 static int open_channel(struct softnet *softnet, struct error *err)
@@ -164,7 +167,7 @@ static int start(struct softnet *softnet, struct error *err)
 	if (r == 0)
 		r = softnet_network_create(options, &trust, &softnet->network, err);
 	if (r == 0)
-		tell_missing(softnet);
+		r = lock_sandbox(softnet, err);
 	if (r == 0)
 		r = softnet_network_attach(options, softnet->network, port_closed, softnet, err);
 	if (r == 0)
