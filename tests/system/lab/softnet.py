@@ -18,11 +18,13 @@ TIMEOUT = 60
 class Softnet:
     """The program in a namespace. Frames are scapy's; what the VM gets stays queued until it is looked at."""
 
-    def __init__(self, program, namespace, runtime, *options, control=True, wrapper=()):
-        self.vm, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.vm.settimeout(TIMEOUT)
-        for end in self.vm, theirs:
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    def __init__(self, program, namespace, runtime, *options, control=True, wrapper=(), vm_end=None):
+        # Or the other end of a socket that somebody else looks after.
+        self.vm, theirs = (None, vm_end) if vm_end else socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        if self.vm:
+            self.vm.settimeout(TIMEOUT)
+            for end in self.vm, theirs:
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         report, report_end = os.pipe()
         passed = [theirs.fileno(), report_end]
         argv = [program, "--vm-fd", theirs.fileno(), "--vm-mac-address", MAC, "--report-fd", report_end,
@@ -56,7 +58,8 @@ class Softnet:
         if self.process.poll() is None:
             self.process.terminate()
         said = self.process.communicate(timeout=TIMEOUT)[1]
-        self.vm.close()
+        if self.vm:
+            self.vm.close()
         self.close_control()
         return self.process.returncode, said
 
