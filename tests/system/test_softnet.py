@@ -1,6 +1,7 @@
 """softnet, the sidecar, as a program: what it is told, what it says, and how it ends."""
 
 import contextlib
+import itertools
 import os
 import pathlib
 import select
@@ -210,6 +211,34 @@ def test_resolvers_are_followed(softnet, lab):
             assert b"\x03www\x04test" in resolver.recv(512)
     finally:
         lab.host.etc_file("resolv.conf", former)
+
+
+@pytest.fixture
+def private(lab):
+    """A private address that the world has, until it is a network's here."""
+    address, way = "10.77.9.2", "10.77.9.0/24 via 198.51.100.2"
+    lab.server.ip(f"address add {address}/32 dev lo")
+    lab.router_a.ip(f"route add {way}")
+    yield address
+    lab.router_a.ip(f"route del {way}")
+    lab.server.ip(f"address del {address}/32 dev lo")
+
+
+def test_networks_that_come_and_go_are_seen(softnet, lab, private):
+    """A rule allows the address; while another network of this host has it, it is closed all the same."""
+    ports = itertools.count(2000)
+    with servers.TcpEcho(lab.server) as echo:
+        vm = softnet("--allow", f"{private}/32")
+        vm.lease()
+        # an address of which the informant cannot tell in time is closed, too
+        waiting.until(lambda: vm.tcp(private, echo.port, next(ports)) == "SA", 30, "it is reached")
+        other = softnet("--subnet", "10.77.9.0/24")
+        waiting.until(lambda: vm.tcp(private, echo.port, next(ports)) == "RA", 30, "it is closed")
+        peers = len(echo.peers)
+        assert vm.tcp(private, echo.port, next(ports)) == "RA" and len(echo.peers) == peers
+        assert other.end() == (0, "")
+        waiting.until(lambda: vm.tcp(private, echo.port, next(ports)) == "SA", 30, "it is reached again")
+    assert vm.end() == (0, "")
 
 
 def test_nothing_is_left(softnet, place):
