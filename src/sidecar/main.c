@@ -9,6 +9,7 @@
 int main(int argc, char **argv)
 {
 	static char program[] = "softnet";
+	static const struct softnet_hooks no_hooks;
 	struct softnet_options options;
 
 	argp_program_version = "softnet " TARTLET_VERSION;
@@ -17,7 +18,7 @@ int main(int argc, char **argv)
 	if (argc > 0)
 		argv[0] = program;
 	softnet_options_parse(argc, argv, &options);
-	int code = softnet_run(&options);
+	int code = softnet_run(&options, &no_hooks);
 	softnet_options_done(&options);
 	return code;
 }

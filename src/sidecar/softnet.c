@@ -27,6 +27,7 @@
 
 struct softnet {
 	const struct softnet_options *options;
+	const struct softnet_hooks *hooks;
 	struct sandbox sandbox;
 	int keeper_fd;
 	struct loop *loop;
@@ -174,6 +175,8 @@ static int start(struct softnet *softnet, struct error *err)
 		r = open_channel(softnet, err);
 	if (r == 0 && options->report_fd >= 0)
 		r = softnet_network_report(options, softnet->network, err);
+	if (r == 0 && softnet->hooks->ready)
+		softnet->hooks->ready(softnet->hooks->context);
 	return r;
 }
 
@@ -219,9 +222,11 @@ static int run_engine(struct softnet *softnet)
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-int softnet_run(const struct softnet_options *options)
+int softnet_run(const struct softnet_options *options, const struct softnet_hooks *hooks)
 {
-	struct softnet softnet = { .options = options, .left_fd = -1, .keeper_fd = -1 };
+	struct softnet softnet = {
+		.options = options, .hooks = hooks, .left_fd = -1, .keeper_fd = -1
+	};
 	const struct sandbox_options sandbox = { .strict = options->strict,
 						 .has_user = options->has_user,
 						 .user = options->user,

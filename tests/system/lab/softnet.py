@@ -18,16 +18,18 @@ TIMEOUT = 60
 class Softnet:
     """The program in a namespace. Frames are scapy's; what the VM gets stays queued until it is looked at."""
 
-    def __init__(self, program, namespace, runtime, *options, control=True, wrapper=(), vm_end=None):
-        # Or the other end of a socket that somebody else looks after.
+    def __init__(self, program, namespace, runtime, *options, control=True, wrapper=(), before=(), passed=(),
+                 vm_end=None):
+        """wrapper: what starts the program; before: arguments in front of all others; vm_end: the other end of a
+        socket that somebody else looks after."""
         self.vm, theirs = (None, vm_end) if vm_end else socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         if self.vm:
             self.vm.settimeout(TIMEOUT)
             for end in self.vm, theirs:
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         report, report_end = os.pipe()
-        passed = [theirs.fileno(), report_end]
-        argv = [program, "--vm-fd", theirs.fileno(), "--vm-mac-address", MAC, "--report-fd", report_end,
+        passed = [theirs.fileno(), report_end, *passed]
+        argv = [program, *before, "--vm-fd", theirs.fileno(), "--vm-mac-address", MAC, "--report-fd", report_end,
                 "--state-directory", pathlib.Path(runtime) / "state", "--runtime-directory",
                 pathlib.Path(runtime) / "softnet"]
         (pathlib.Path(runtime) / "softnet").mkdir(mode=0o700, exist_ok=True)
