@@ -491,8 +491,10 @@ VMNET_EXPORT vmnet_return_t vmnet_network_connect(
 
 /*
  * Puts other rules in the place of all that are there, at one stroke: each flow is judged by the old ones or by
- * the new ones. When it returns, flows that the new rules forbid have ended, TCP with RST to both sides; the
- * others go on. Nothing changes on failure. VMNET_SETUP_INCOMPLETE: the network was created without
+ * the new ones. When it returns, no byte passes any more of flows that the new rules forbid, and they end, TCP
+ * with RST to both sides: at their next packet, or when a sweep comes to them, which takes as long as so many
+ * sockets take to be closed and keeps nobody waiting for more than some milliseconds. The others go on.
+ * Nothing changes on failure. VMNET_SETUP_INCOMPLETE: the network was created without
  * rules; VMNET_NOT_AUTHORIZED: guests would begin or cease to see each other; else as
  * vmnet_network_configuration_set_policy().
  */

@@ -36,6 +36,7 @@ struct icmp_request {
 	struct ip_addr seen;
 	struct ip_addr real; /* family NONE = unused */
 	uint16_t sequence;
+	uint32_t review; /* the number of the last one that it passed */
 };
 
 struct icmp_flow {
@@ -122,14 +123,30 @@ static void icmp_flow_touch(struct icmp_flow *flow)
 
 /* --- replies and errors ------------------------------------------------------------------- */
 
-static const struct icmp_request *icmp_request_find(const struct icmp_flow *flow,
+/* Answers to what may not be asked any more are not expected. There is nothing else to end. */
+static bool icmp_request_passes(const struct nat *nat, struct icmp_request *request)
+{
+	const struct ip_endpoint seen = { request->seen, 0 };
+
+	if (request->review == nat->review.number)
+		return true;
+	if (policy_may_go_on(nat, PACKET_IP_PROTOCOL_ICMP, &seen, true)) {
+		request->review = nat->review.number;
+		return true;
+	}
+	request->real.family = IP_FAMILY_NONE;
+	nat_drop(nat, DROP_FILTERED);
+	return false;
+}
+
+static const struct icmp_request *icmp_request_find(struct icmp_flow *flow,
 						    const struct ip_addr *real, uint16_t sequence)
 {
 	for (uint32_t i = 0; i < ICMP_REQUESTS; i++) {
-		const struct icmp_request *request = &flow->requests[i];
+		struct icmp_request *request = &flow->requests[i];
 
 		if (request->sequence == sequence && ip_addr_equal(&request->real, real))
-			return request;
+			return icmp_request_passes(flow->nat, request) ? request : NULL;
 	}
 	return NULL;
 }
@@ -334,7 +351,10 @@ static void icmp_request_remember(struct icmp_flow *flow, const struct ip_addr *
 				  const struct ip_addr *real, uint16_t sequence)
 {
 	flow->requests[flow->next_request] =
-		(struct icmp_request){ .seen = *seen, .real = *real, .sequence = sequence };
+		(struct icmp_request){ .seen = *seen,
+				       .real = *real,
+				       .sequence = sequence,
+				       .review = flow->nat->review.number };
 	flow->next_request = (flow->next_request + 1) % ICMP_REQUESTS;
 }
 
@@ -455,23 +475,6 @@ void icmp_port_gone(struct nat *nat, uint32_t port)
 {
 	list_for_each_safe(node, next, port_lists_of(&nat->shard.icmp->used, port))
 		icmp_flow_free(container_of(node, struct icmp_flow, node));
-}
-
-/* Answers to what may not be asked any more are not expected. */
-void icmp_review(struct nat *nat, bool narrower)
-{
-	struct icmp_table *table = nat->shard.icmp;
-
-	for (uint32_t i = 0; i < table->fresh; i++) {
-		for (unsigned k = 0; k < ICMP_REQUESTS; k++) {
-			struct icmp_request *request = &table->flows[i].requests[k];
-			const struct ip_endpoint seen = { request->seen, 0 };
-
-			if (request->real.family != IP_FAMILY_NONE &&
-			    !policy_may_go_on(nat, PACKET_IP_PROTOCOL_ICMP, &seen, narrower))
-				request->real.family = IP_FAMILY_NONE;
-		}
-	}
 }
 
 uint32_t icmp_flow_count(const struct nat *nat)

@@ -10,6 +10,4 @@ struct icmp_table *icmp_table_free(struct icmp_table *table);
 /* An ICMP packet from a guest: IPv4, dissected (has_l4), not a fragment, checksum verified. */
 void icmp_input(struct nat *nat, struct frame *frame);
 void icmp_port_gone(struct nat *nat, uint32_t port);
-/* nat_review() */
-void icmp_review(struct nat *nat, bool narrower);
 uint32_t icmp_flow_count(const struct nat *nat);

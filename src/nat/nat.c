@@ -112,6 +112,8 @@ int nat_new(const struct nat_config *config, const struct nat_context *context,
 	for (uint32_t i = 0; status == 0 && i < config->port_capacity; i++)
 		nat->port_backlog[i] = config->backlog;
 	if (status == 0)
+		status = review_init(nat);
+	if (status == 0)
 		status = budget_init(&nat->budget, config->flow_capacity, config->port_capacity);
 	if (status == 0) {
 		budget_keep_back(&nat->budget);
@@ -141,6 +143,7 @@ struct nat *nat_free(struct nat *nat)
 	nat->shard.udp = udp_table_free(nat->shard.udp);
 	nat->shard.icmp = icmp_table_free(nat->shard.icmp);
 	loop_deferred_cancel(&nat->flush);
+	review_done(nat);
 	budget_done(&nat->budget);
 	free(nat->port_backlog);
 	free(nat);
@@ -152,9 +155,12 @@ void nat_review(struct nat *nat, enum nat_host_access access)
 	const bool narrower = access < nat->config.host_access;
 
 	nat->config.host_access = access;
-	tcp_review(nat, narrower);
-	udp_review(nat, narrower);
-	icmp_review(nat, narrower);
+	review_begin(nat, narrower);
+}
+
+bool nat_is_reviewed(const struct nat *nat)
+{
+	return review_is_over(nat);
 }
 
 void nat_drain(struct nat *nat)
@@ -182,6 +188,7 @@ void nat_port_added(struct nat *nat, uint32_t port, enum nat_backlog backlog)
 void nat_port_ready(struct nat *nat, uint32_t port)
 {
 	tcp_port_ready(nat, port);
+	review_port_ready(nat, port);
 }
 
 void nat_port_gone(struct nat *nat, uint32_t port)

@@ -144,9 +144,11 @@ int nat_connect(struct nat *nat, const struct ip_endpoint *guest, int fd,
 		struct nat_opening *opening) MUST_USE;
 
 /*
- * The rules are others now, and so may be what a guest reaches of the host: flows that could not begin any
- * more end, TCP with RST to both sides. Not from inside a frame or a callback of this room.
+ * The rules are others now, and so may be what a guest reaches of the host: of flows that could not begin any
+ * more no byte passes from here on. They end, TCP with RST to both sides, in slices that keep nobody
+ * waiting: at their next packet or when the sweep comes to them, at the latest when nat_is_reviewed().
  */
 void nat_review(struct nat *nat, enum nat_host_access access);
+bool nat_is_reviewed(const struct nat *nat);
 
 void nat_get_statistics(const struct nat *nat, struct nat_statistics *ret_statistics);

@@ -7,6 +7,7 @@
  *     nat.c      door, dispatch by protocol        policy.c   may it go there? what is it really?
  *     budget.c   flows per network and per port    forward*.c listeners and their table
  *     tcp_*.c    TCP                               udp*.c, icmp_*.c
+ *     review.c   other rules: which flows end, and when
  */
 
 #include <stdbool.h>
@@ -15,6 +16,7 @@
 #include "base/list.h"
 #include "nat/budget.h"
 #include "nat/nat.h"
+#include "nat/review.h"
 #include "wire/frame.h"
 
 struct tcp_table;
@@ -34,6 +36,7 @@ struct nat {
 	struct nat_shard shard;
 	struct budget budget;
 	struct forward_table *forwards;
+	struct review review;
 	struct frame_sink guest_side;
 	enum nat_backlog *port_backlog; /* [port_capacity] */
 	struct loop_deferred flush;	/* scheduled by nat_push_to_guest(): one flush a batch */

@@ -27,8 +27,8 @@ int tcp_connect_to_guest(struct nat *nat, const struct ip_endpoint *guest, int f
 
 void tcp_port_ready(struct nat *nat, uint32_t port);
 void tcp_port_gone(struct nat *nat, uint32_t port);
-/* nat_review() */
-void tcp_review(struct nat *nat, bool narrower);
+/* nat_review(): the entries from *next on. False: not all were looked at. */
+bool tcp_review_slice(struct nat *nat, uint32_t *next) MUST_USE;
 void tcp_drain(struct nat *nat);
 bool tcp_is_drained(const struct nat *nat);
 uint32_t tcp_flow_count(const struct nat *nat);

@@ -128,6 +128,7 @@ struct tcp_flow *tcp_flow_new(struct tcp_table *table, uint32_t port)
 	flow = &table->flows[entry];
 	*flow = (struct tcp_flow){
 		.table = table,
+		.review = table->nat->review.number,
 		.port = port,
 		.charged_port = port,
 		.has_budget = true,

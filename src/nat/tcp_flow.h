@@ -76,6 +76,7 @@ struct tcp_flow {
 	struct timer retransmit;     /* also probes of a closed window */
 	struct timer idle;	     /* keepalive, and the end of phases that must not last */
 	enum tcp_phase phase;
+	uint32_t review;       /* the number of the last one that it passed */
 	uint32_t port;	       /* where the guest was heard last */
 	uint32_t charged_port; /* whom the flow's budget is taken from */
 

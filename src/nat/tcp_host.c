@@ -46,6 +46,8 @@ void tcp_host_ready(struct host_socket *socket, uint32_t events)
 {
 	struct tcp_flow *flow = container_of(socket, struct tcp_flow, socket);
 
+	if (!tcp_review_passes(flow))
+		return;
 	if (events & END_EVENTS)
 		flow->hung_up = true;
 	switch (flow->phase) {

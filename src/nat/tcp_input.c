@@ -262,8 +262,8 @@ void tcp_input(struct nat *nat, struct frame *frame)
 		return;
 	}
 	flow = tcp_flow_find(tcp_table_of(nat), &guest, &remote);
-	if (flow)
-		input_of_flow(flow, frame, &header);
-	else
+	if (!flow)
 		input_without_flow(nat, frame, &header);
+	else if (tcp_review_passes(flow))
+		input_of_flow(flow, frame, &header);
 }

@@ -17,6 +17,7 @@
  *     tcp_window.c    windows
  *     tcp_timer.c     retransmission, probes, keepalive, ends
  *     tcp_end.c       how flows end
+ *     tcp_review.c    ... when the rules change
  */
 
 #include <stdbool.h>
@@ -161,6 +162,16 @@ void tcp_host_ready(struct host_socket *socket, uint32_t events);
 /* The host socket is broken. What the host had sent before goes to the guest as far as its window
  * lets it, then RST. Ends the flow. */
 void tcp_host_failed(struct tcp_flow *flow);
+
+/* tcp_review.c */
+
+/* Asks the rules. Alive: false, they forbid the flow, and it ended. */
+bool tcp_review_flow(struct tcp_flow *flow);
+/* The same, where the rules are others than those the flow passed last: before anything of it moves. */
+static inline bool tcp_review_passes(struct tcp_flow *flow)
+{
+	return flow->review == tcp_flow_nat(flow)->review.number || tcp_review_flow(flow);
+}
 
 /* tcp_end.c. Everything here ends the flow, except where it says so. */
 

@@ -46,6 +46,8 @@ static void run_work(struct loop_deferred *deferred)
 			tcp_end_port_gone(flow);
 			continue;
 		}
+		if (!tcp_review_passes(flow))
+			continue;
 		uint32_t before = flow->send_next;
 		if (flow->send_wanted)
 			result = tcp_send_once(flow);
@@ -168,32 +170,6 @@ void tcp_port_gone(struct nat *nat, uint32_t port)
 		 * of something. */
 		flow->port_gone = true;
 		tcp_flow_want_send(flow);
-	}
-}
-
-static bool may_go_on(const struct tcp_flow *flow, bool narrower)
-{
-	const struct nat *nat = flow->table->nat;
-	const struct ip_endpoint client = { flow->client, flow->remote.port };
-
-	return flow->client.family == IP_FAMILY_NONE
-		       ? policy_may_go_on(nat, NAT_PROTOCOL_TCP, &flow->remote, narrower)
-		       : policy_admits_client(nat, NAT_PROTOCOL_TCP, &client);
-}
-
-void tcp_review(struct nat *nat, bool narrower)
-{
-	struct tcp_table *table = tcp_table_of(nat);
-
-	for (uint32_t i = 0; i < table->touched; i++) {
-		struct tcp_flow *flow = &table->flows[i];
-
-		if (flow->phase == TCP_PHASE_FREE || flow->phase == TCP_PHASE_TIME_WAIT ||
-		    may_go_on(flow, narrower))
-			continue;
-		nat_drop(nat, DROP_FILTERED);
-		tcp_open_tell(flow, -ECONNABORTED);
-		tcp_end_abort(flow);
 	}
 }
 

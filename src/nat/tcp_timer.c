@@ -86,6 +86,8 @@ static void retransmit_expired(struct timer *timer, uint64_t now_ns)
 	bool is_syn_ack = flow->phase == TCP_PHASE_SYN_RECEIVED;
 
 	(void)now_ns;
+	if (!tcp_review_passes(flow))
+		return;
 	if (flow->phase == TCP_PHASE_OPEN &&
 	    frame_sink_room(nat->context.to_guest, flow->port) == 0) {
 		stalled(flow);

@@ -68,7 +68,7 @@ static struct udp_peer *udp_peer_towards(struct nat *nat, const struct frame *fr
 	enum drop_reason reason;
 	struct ip_endpoint real;
 
-	if (peer)
+	if (peer && udp_peer_passes(peer))
 		return peer;
 	if (!policy_resolve(nat, NAT_PROTOCOL_UDP, seen, &real, &reason)) {
 		nat_drop(nat, reason);

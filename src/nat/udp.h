@@ -18,6 +18,6 @@ bool udp_forward_ready(struct nat *nat, const struct nat_forward *forward,
 /* Before the socket is closed: the clients that came by it are forgotten. */
 void udp_forward_gone(struct nat *nat, struct host_socket *socket);
 void udp_port_gone(struct nat *nat, uint32_t port);
-/* nat_review() */
-void udp_review(struct nat *nat, bool narrower);
+/* nat_review(): the peers from *next on. False: not all were looked at. */
+bool udp_review_slice(struct nat *nat, uint32_t *next) MUST_USE;
 uint32_t udp_flow_count(const struct nat *nat);

@@ -65,7 +65,7 @@ static void udp_deliver(struct udp_peer *peer, const struct udp_parcel *parcel)
 		nat_drop(nat, DROP_LONG_FRAME);
 }
 
-static bool udp_is_peer_allowed(const struct udp_mapping *mapping, const struct ip_addr *addr)
+static bool udp_is_peer_allowed(struct udp_mapping *mapping, const struct ip_addr *addr)
 {
 	return mapping->nat->config.udp_endpoint_independent_filtering ||
 	       udp_peer_by_addr(mapping, addr);
@@ -80,6 +80,8 @@ static struct udp_peer *udp_peer_from_outside(struct udp_mapping *mapping,
 	struct udp_peer *peer =
 		udp_peer_by_real(table, &mapping->socket, &datagram->remote, &no_local);
 
+	if (peer && !udp_peer_passes(peer)) /* the mapping stays: it has a socket */
+		peer = NULL;
 	bool allowed = udp_is_peer_allowed(mapping, &datagram->remote.addr);
 	if (peer && (allowed || !udp_peer_is_stale(peer)))
 		return peer;
@@ -137,7 +139,7 @@ static struct udp_peer *udp_peer_from_client(struct nat *nat, const struct nat_f
 
 	if (!peer) /* an answer to what the guest sent by this socket */
 		peer = udp_peer_by_real(table, socket, &datagram->remote, &no_local);
-	if (peer)
+	if (peer && udp_peer_passes(peer))
 		return peer;
 	if (datagram->remote.port == 0) { /* nobody could answer it */
 		nat_drop(nat, DROP_BAD_L4_HEADER);

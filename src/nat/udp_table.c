@@ -113,13 +113,14 @@ bool udp_peer_is_stale(const struct udp_peer *peer)
 	return nat_now(peer->mapping->nat) - peer->last_ns >= UDP_IDLE_NS;
 }
 
-struct udp_peer *udp_peer_by_addr(const struct udp_mapping *mapping, const struct ip_addr *addr)
+struct udp_peer *udp_peer_by_addr(struct udp_mapping *mapping, const struct ip_addr *addr)
 {
 	list_for_each_safe(node, next, &mapping->own.list)
 	{
 		struct udp_peer *peer = container_of(node, struct udp_peer, node);
 
-		if (ip_addr_equal(&peer->real.addr, addr) && !udp_peer_is_stale(peer))
+		if (ip_addr_equal(&peer->real.addr, addr) && !udp_peer_is_stale(peer) &&
+		    udp_peer_passes(peer))
 			return peer;
 	}
 	return NULL;
@@ -173,6 +174,7 @@ void udp_peer_free(struct udp_peer *peer)
 	index_remove(&table->by_real, udp_hash_real(table, &real), entry);
 	list_remove(&peer->node);
 	list_prepend(&table->peer_unused, &peer->node);
+	peer->in_use = false;
 	udp_peers_by(mapping, peer->via)->count--;
 	if (udp_peer_count(mapping) > 0)
 		budget_give(&table->peer_extra, mapping->budget_port);
@@ -230,6 +232,8 @@ struct udp_peer *udp_peer_new(struct udp_mapping *mapping, struct host_socket *v
 	peer->real = *real;
 	peer->local = *local;
 	peer->last_ns = nat_now(mapping->nat);
+	peer->review = mapping->nat->review.number;
+	peer->in_use = true;
 
 	const struct udp_seen_key seen_key = { &mapping->guest, &peer->seen };
 	const struct udp_real_key real_key = { via, &peer->real, &peer->local };
@@ -481,35 +485,41 @@ void udp_forward_gone(struct nat *nat, struct host_socket *socket)
 	udp_mapping_each(nat->shard.udp, udp_mapping_forward_gone, socket);
 }
 
-static bool udp_peer_may_go_on(const struct udp_peer *peer, bool narrower)
+static bool udp_peer_may_go_on(const struct udp_peer *peer)
 {
 	const struct nat *nat = peer->mapping->nat;
 
 	return peer->local.family == IP_FAMILY_NONE
-		       ? policy_may_go_on(nat, NAT_PROTOCOL_UDP, &peer->seen, narrower)
+		       ? policy_may_go_on(nat, NAT_PROTOCOL_UDP, &peer->seen, nat->review.narrower)
 		       : policy_admits_client(nat, NAT_PROTOCOL_UDP, &peer->real);
 }
 
-static void udp_mapping_review(struct udp_mapping *mapping, const void *context)
+bool udp_peer_review(struct udp_peer *peer)
 {
-	struct udp_peers *const both[] = { &mapping->own, &mapping->forwarded };
-	const bool *narrower = context;
+	struct udp_mapping *mapping = peer->mapping;
 
-	for (size_t i = 0; i < ARRAY_COUNT(both); i++) {
-		list_for_each_safe(node, next, &both[i]->list)
-		{
-			struct udp_peer *peer = container_of(node, struct udp_peer, node);
-
-			if (udp_peer_may_go_on(peer, *narrower))
-				continue;
-			nat_drop(mapping->nat, DROP_FILTERED);
-			udp_peer_free(peer);
-		}
+	if (udp_peer_may_go_on(peer)) {
+		peer->review = mapping->nat->review.number;
+		return true;
 	}
+	nat_drop(mapping->nat, DROP_FILTERED);
+	udp_peer_free(peer);
 	udp_mapping_free_bare(mapping);
+	return false;
 }
 
-void udp_review(struct nat *nat, bool narrower)
+/* Nobody is told of an end: there is nothing to wait for. */
+bool udp_review_slice(struct nat *nat, uint32_t *next)
 {
-	udp_mapping_each(nat->shard.udp, udp_mapping_review, &narrower);
+	struct udp_table *table = nat->shard.udp;
+
+	for (; *next < table->peer_fresh; ++*next) {
+		struct udp_peer *peer = &table->peers[*next];
+
+		if (!review_look(&nat->review))
+			return false;
+		if (peer->in_use)
+			(void)udp_peer_passes(peer);
+	}
+	return true;
 }

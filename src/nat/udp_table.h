@@ -54,6 +54,8 @@ struct udp_peer {
 	struct ip_endpoint real;
 	struct ip_addr local; /* where it sent to; family NONE = the guest talked first */
 	uint64_t last_ns;
+	uint32_t review; /* the number of the last one that it passed */
+	bool in_use;
 };
 
 struct udp_table {
@@ -106,8 +108,8 @@ struct udp_peer *udp_peer_by_real(struct udp_table *table, const struct host_soc
 				  const struct ip_endpoint *real, const struct ip_addr *local);
 /* True when it was silent for so long that what comes from it is not expected any more. */
 bool udp_peer_is_stale(const struct udp_peer *peer);
-/* A peer of the mapping by its own socket, not stale, with that address and any port, or NULL. */
-struct udp_peer *udp_peer_by_addr(const struct udp_mapping *mapping, const struct ip_addr *addr);
+/* A peer of the mapping by its own socket, not stale, not forbidden, with that address and any port, or NULL. */
+struct udp_peer *udp_peer_by_addr(struct udp_mapping *mapping, const struct ip_addr *addr);
 /* The caller made sure that (guest, seen) is new. May take the place of the mapping's oldest
  * peer. NULL with the drop counted. */
 struct udp_peer *udp_peer_new(struct udp_mapping *mapping, struct host_socket *via,
@@ -115,6 +117,13 @@ struct udp_peer *udp_peer_new(struct udp_mapping *mapping, struct host_socket *v
 			      const struct ip_addr *local);
 void udp_peer_touch(struct udp_peer *peer, uint64_t now_ns);
 void udp_peer_free(struct udp_peer *peer);
+/* Asks the rules: false, they forbid the peer, and it is gone; and so may be its mapping. */
+bool udp_peer_review(struct udp_peer *peer);
+/* The same, where the rules are others than those it passed last: before anything of it moves. */
+static inline bool udp_peer_passes(struct udp_peer *peer)
+{
+	return peer->review == peer->mapping->nat->review.number || udp_peer_review(peer);
+}
 
 /* udp_receive.c: what waits on a mapping's own socket. */
 void udp_mapping_ready(struct host_socket *socket, uint32_t events);

@@ -12,7 +12,7 @@
 
 /* What the limit of open files must leave for everything that is not a flow. */
 #define STAGES_FILE_RESERVE 512
-#define STAGES_FLOWS_MOST   32768
+#define STAGES_FLOWS_MOST   131072 /* an eighth is kept back (nat/budget.h): 114,688 for one guest */
 #define STAGES_FLOWS_LEAST  64
 #define STAGES_HALF_OPEN    1024
 

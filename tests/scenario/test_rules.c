@@ -272,6 +272,8 @@ static void test_datagrams(void **state)
 	/* The peer is forgotten: neither to it nor from it. */
 	rules.out = RIG_ADDR_SERVER;
 	nat_review(one.rig->nat, NAT_HOST_ACCESS_NONE);
+	settle(&one);
+	assert_true(nat_is_reviewed(one.rig->nat));
 	uint64_t filtered = one.rig->drops.count[DROP_FILTERED];
 	assert_true(filtered >= 2);
 	say(&one);
@@ -309,6 +311,84 @@ static void test_echo(void **state)
 	rig_one_done(&one);
 }
 
+/* What moves before the sweep has come to it is asked about first, in each direction. */
+static void stop_sweep(struct rig_one *one)
+{
+	nat_review(one->rig->nat, NAT_HOST_ACCESS_NONE);
+	timer_clear(loop_timers(one->rig->time.loop), &one->rig->nat->review.timer);
+}
+
+static void test_connection_ends_before_the_sweep(void **state)
+{
+	for (unsigned by_guest = 0; by_guest < 2; by_guest++) {
+		struct rules rules = { 0 };
+		struct rig_one one;
+
+		(void)state;
+		start(&one, &rules);
+		one.host.app.send_size = 2;
+		one.host.app.interval_ns = 300 * NS_PER_MS;
+		one.host.app.send_chunk = 1;
+		one.host.app.read_chunk = 1;
+		rig_one_connect(&one);
+		assert_true(rig_one_is_open(&one));
+		settle(&one);
+		rules.out = RIG_ADDR_SERVER;
+		stop_sweep(&one);
+		assert_int_equal(one.tcp.state, RIG_TCP_OPEN);
+		uint64_t said = one.tcp.app.heard;
+		if (by_guest) {
+			struct rig_raw raw = rig_one_raw(&one, TCP_ACK);
+
+			raw.payload = (const uint8_t *)"x";
+			raw.size = 1;
+			rig_one_send_raw(&one, &raw);
+			settle(&one);
+		} else {
+			rig_time_run(&one.rig->time, 400 * NS_PER_MS);
+		}
+		assert_int_equal(one.tcp.state, RIG_TCP_RESET);
+		assert_true(one.peer->app.heard_reset);
+		assert_int_equal(one.peer->arrived, 0);
+		assert_int_equal(one.tcp.app.heard, said);
+		rig_one_done(&one);
+	}
+}
+
+static void test_datagrams_end_before_the_sweep(void **state)
+{
+	for (unsigned by_guest = 0; by_guest < 2; by_guest++) {
+		struct rules rules = { 0 };
+		struct heard heard = { 0 };
+		struct rig_udp_server server = { .at = rig_endpoint(RIG_ADDR_SERVER, 7),
+						 .echo = true,
+						 .icmp_type = -1 };
+		struct rig_one one;
+
+		(void)state;
+		start(&one, &rules);
+		one.rig->guest.packet = guest_heard;
+		one.rig->guest.context = &heard;
+		rig_host_add_udp_server(&one.rig->host, &server);
+		say(&one);
+		assert_int_equal(heard.datagrams, 1);
+		rules.out = RIG_ADDR_SERVER;
+		rules.all_in = true;
+		stop_sweep(&one);
+		if (by_guest)
+			say(&one);
+		else
+			assert_true(rig_host_datagram(&one.rig->host, &server.at, &server.last_from,
+						      "y", 1));
+		settle(&one);
+		assert_int_equal(server.datagrams, 1);
+		assert_int_equal(heard.datagrams, 1);
+		assert_int_equal(heard.prohibited, by_guest);
+		assert_true(one.rig->drops.count[DROP_FILTERED] > 0);
+		rig_one_done(&one);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -319,6 +399,8 @@ int main(void)
 		cmocka_unit_test(test_host_is_closed),
 		cmocka_unit_test(test_datagrams),
 		cmocka_unit_test(test_echo),
+		cmocka_unit_test(test_connection_ends_before_the_sweep),
+		cmocka_unit_test(test_datagrams_end_before_the_sweep),
 	};
 
 	return cmocka_run_group_tests_name("rules", tests, NULL, NULL);

@@ -65,6 +65,7 @@ int rig_socket_adopt(struct rig_socket *socket, struct host_socket *owner)
 		fd++;
 	host->sockets[fd] = socket;
 	host->sockets_open++;
+	host->listeners_open += socket->kind == RIG_SOCKET_LISTENER;
 	host->first_free = fd + 1;
 	socket->owner = owner;
 	owner->fd = fd;
@@ -97,6 +98,7 @@ void rig_socket_free(struct rig_socket *socket)
 			host->first_free = socket->owner->fd;
 		host->sockets[socket->owner->fd] = NULL;
 		host->sockets_open--;
+		host->listeners_open -= socket->kind == RIG_SOCKET_LISTENER;
 		socket->owner->fd = -1;
 	}
 	free(socket);

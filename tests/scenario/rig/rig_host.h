@@ -140,7 +140,7 @@ struct rig_udp_server {
 	struct ip_endpoint last_from;
 };
 
-#define RIG_HOST_SOCKETS 20000
+#define RIG_HOST_SOCKETS 140000
 #define RIG_HOST_ADDRS	 8
 #define RIG_HOST_HOPS	 8
 
@@ -150,6 +150,7 @@ struct rig_host {
 	struct random *random;
 	struct rig_socket *sockets[RIG_HOST_SOCKETS];
 	uint32_t sockets_open;
+	uint32_t listeners_open;
 	int first_free;	      /* no free number below */
 	uint32_t sockets_max; /* then -EMFILE; 0 = RIG_HOST_SOCKETS */
 	uint16_t next_port;

@@ -139,12 +139,13 @@ static struct rig_server *rig_host_find_server(struct rig_host *host, const stru
 static struct rig_socket *rig_host_find_listener(struct rig_host *host,
 						 const struct ip_endpoint *to)
 {
-	for (size_t i = 0, seen = 0; seen < host->sockets_open; i++) {
+	for (size_t i = 0, seen = 0; seen < host->listeners_open; i++) {
 		struct rig_socket *socket = host->sockets[i];
 
-		seen += socket ? 1 : 0;
-		if (socket && socket->kind == RIG_SOCKET_LISTENER &&
-		    socket->at.addr.family == to->addr.family &&
+		if (!socket || socket->kind != RIG_SOCKET_LISTENER)
+			continue;
+		seen++;
+		if (socket->at.addr.family == to->addr.family &&
 		    rig_host_endpoint_matches(&socket->at, to))
 			return socket;
 	}
