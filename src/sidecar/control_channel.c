@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -162,6 +163,23 @@ static void ready(struct loop_watch *watch, uint32_t events)
 		loop_watch_remove(channel->loop, watch);
 		channel->ops.closed(channel->ops.context);
 	}
+}
+
+static bool has_option(int fd, int option, int wanted)
+{
+	int value;
+	socklen_t size = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 && value == wanted;
+}
+
+bool control_channel_takes(int fd)
+{
+	struct sockaddr_un peer;
+	socklen_t size = sizeof(peer);
+
+	return has_option(fd, SO_DOMAIN, AF_UNIX) && has_option(fd, SO_TYPE, SOCK_STREAM) &&
+	       getpeername(fd, (struct sockaddr *)&peer, &size) == 0;
 }
 
 int control_channel_new(struct loop *loop, int fd, const struct control_channel_ops *ops,

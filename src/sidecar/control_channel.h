@@ -26,7 +26,10 @@ struct control_channel_ops {
 	void *context;
 };
 
-/* fd is a connected stream socket, and the channel's from a success on. Negative errno. */
+/* Whether it is a connected unix stream socket. */
+bool control_channel_takes(int fd);
+
+/* fd is one that control_channel_takes(), and the channel's from a success on. Negative errno. */
 int control_channel_new(struct loop *loop, int fd, const struct control_channel_ops *ops,
 			struct control_channel **ret_channel) MUST_USE;
 struct control_channel *control_channel_free(struct control_channel *channel);

@@ -150,10 +150,7 @@ static int open_channel(struct softnet *softnet, struct error *err)
 				    &softnet->channel);
 	if (r < 0)
 		error_set(err, "cannot use descriptor %d as control channel: %s",
-			  softnet->options->control_fd,
-			  r == -ENOTSOCK || r == -EINVAL
-				  ? "it should be a connected unix stream socket"
-				  : strerror(-r));
+			  softnet->options->control_fd, strerror(-r));
 	return r;
 }
 

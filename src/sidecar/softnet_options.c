@@ -10,10 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/compiler.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include "control/control_json.h"
+#include "sidecar/control_channel.h"
 #include "spec/subnet_spec.h"
 
 #define FAILED		  1 /* Softnet knows no other */
@@ -339,6 +341,28 @@ static void find_group(struct argp_state *state, struct softnet_options *options
 		options->group = group->gr_gid;
 }
 
+/* What is written to one must not end up in another. */
+static void check_descriptors(struct argp_state *state, const struct softnet_options *options)
+{
+	const struct {
+		const char *option;
+		int fd;
+	} descriptors[] = {
+		{ "--control-fd", options->control_fd },
+		{ "--report-fd", options->report_fd },
+		{ "--capture-fd", options->capture_fd },
+		{ "--vm-fd", options->vm_fd },
+	};
+
+	for (size_t i = 0; i < ARRAY_COUNT(descriptors); i++) {
+		for (size_t j = i + 1; j < ARRAY_COUNT(descriptors); j++) {
+			if (descriptors[i].fd >= 0 && descriptors[i].fd == descriptors[j].fd)
+				argp_error(state, "%s and %s are the same descriptor",
+					   descriptors[i].option, descriptors[j].option);
+		}
+	}
+}
+
 static void check(struct argp_state *state, const struct parse *parse)
 {
 	struct softnet_options *options = parse->options;
@@ -347,8 +371,7 @@ static void check(struct argp_state *state, const struct parse *parse)
 		argp_error(state, "--vm-fd is missing");
 	if (!parse->has_mac)
 		argp_error(state, "--vm-mac-address is missing");
-	if (options->control_fd == options->vm_fd)
-		argp_error(state, "--control-fd and --vm-fd are the same descriptor");
+	check_descriptors(state, options);
 	if (parse->user)
 		find_user(state, options, parse->user);
 	if (parse->group && !parse->user)
@@ -456,6 +479,11 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_CONTROL_FD:
 		options->control_fd = parse_fd(state, "--control-fd", argument);
+		if (!control_channel_takes(options->control_fd))
+			argp_error(
+				state,
+				"invalid value \"%s\" for --control-fd: it should be a connected unix stream socket",
+				argument);
 		return 0;
 	case KEY_SANDBOX:
 		options->strict = parse_word(state, "--sandbox", argument, sandboxes,

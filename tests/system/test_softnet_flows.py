@@ -290,6 +290,15 @@ def test_dhcp_renewal(vm):
     assert dhcp_options(answer)["message-type"] == 6
 
 
+def test_dhcp_inform(vm):
+    """Softnet is silent; here a VM with a fixed address hears the rest (RFC 2131 4.3.5), and of no other address."""
+    unicast = {"ether": {"dst": vm.gateway_mac}, "ip": {"src": vm.address, "dst": vm.gateway}}
+    answer = asked(vm, "inform", ciaddr=vm.address, **unicast)
+    assert dhcp_options(answer)["message-type"] == 5 and answer[BOOTP].yiaddr == "0.0.0.0"
+    assert dhcp_options(answer)["name_server"] == vm.gateway and "lease_time" not in dhcp_options(answer)
+    assert asked(vm, "inform", ciaddr="10.99.99.99", **unicast) is None
+
+
 def test_dhcp_whatever_the_rules_say(vm):
     for block in ["0.0.0.0/0"], ["@host"], [f"{vm.gateway}/32:67"]:
         rules(vm, allow=[], block=block)

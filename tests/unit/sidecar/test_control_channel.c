@@ -1,6 +1,7 @@
 /* Lines and their limits, with a client at the other end of the socket. */
 #include "sidecar/control_channel.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -204,13 +205,36 @@ static void test_gone(void **state)
 	assert_int_equal(fixture->closed, 1);
 }
 
+static void test_takes(void **state)
+{
+	const struct fixture *fixture = *state;
+	int fds[2];
+
+	assert_true(control_channel_takes(fixture->client));
+	assert_false(control_channel_takes(-1));
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds), 0);
+	assert_false(control_channel_takes(fds[0]));
+	fd_close(fds[0]);
+	fd_close(fds[1]);
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	assert_false(control_channel_takes(fds[0]));
+	fd_close(fds[0]);
+	fd_close(fds[1]);
+	fds[0] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_false(control_channel_takes(fds[0]));
+	fd_close(fds[0]);
+	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_false(control_channel_takes(fds[0]));
+	fd_close(fds[0]);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_lines), TEST(test_end),  TEST(test_longest),
-		TEST(test_deaf),  TEST(test_gone),
+		TEST(test_deaf),  TEST(test_gone), TEST(test_takes),
 	};
 
 	alarm(300);
