@@ -6,6 +6,7 @@
 #include "sidecar/softnet.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +23,9 @@
 #include "sidecar/control_channel.h"
 #include "sidecar/policy_rpc.h"
 #include "sidecar/sandbox.h"
+#ifdef SANDBOX_PROOF
+#include "sidecar/sandbox_prove.h"
+#endif
 #include "sidecar/softnet_keeper.h"
 #include "sidecar/softnet_network.h"
 
@@ -133,6 +137,10 @@ static int lock_sandbox(struct softnet *softnet, struct error *err)
 
 	for (size_t i = 0; r == 0 && sandbox_missing(&softnet->sandbox, i); i++)
 		fprintf(stderr, "%s\n", sandbox_missing(&softnet->sandbox, i));
+#ifdef SANDBOX_PROOF /* softnet-proof, a program of the tests */
+	if (r == 0)
+		sandbox_prove(stderr, SANDBOX_PROOF);
+#endif
 	return r;
 }
 
@@ -232,6 +240,8 @@ int softnet_run(const struct softnet_options *options, const struct softnet_hook
 	sigset_t wanted;
 	sigset_t before;
 
+	/* The seed of jansson's tables, while /dev/urandom is there: later it would be the time. */
+	json_object_seed(0);
 	(void)fd_raise_limit(); /* the library sizes its tables by what there is */
 	/* Nobody's until each of the two has its own way with them. */
 	wanted_signals(&wanted);
