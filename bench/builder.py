@@ -25,7 +25,8 @@ def build():
         subprocess.run(["meson", "setup", FOLDER, ROOT, "--buildtype=release", "-Ddebug=true", "-Dbench=true"],
                        check=True, stdout=subprocess.DEVNULL)
     targets = ["src/cli/tartlet", "bench/scenario/bench-scenario",
-               *(f"bench/probe/bench-{name}" for name in PROBES)]
+               *(f"bench/probe/bench-{name}" for name in PROBES),
+               "bench/virtio/bench-network", "bench/virtio/bench-virtio"]
     done = subprocess.run(["ninja", "-C", FOLDER, *targets], check=False, text=True, stdout=subprocess.PIPE)
     if done.returncode != 0:
         sys.stderr.write(done.stdout)

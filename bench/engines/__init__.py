@@ -6,6 +6,7 @@ from engines.ours import Ours
 from engines.pasta import Pasta
 from engines.qemu import QemuOurs, QemuPasst, QemuUser
 from engines.slirp4netns import Slirp4netns
+from engines.virtio import OursVirtio
 
 
 def known(build, environment):
@@ -15,6 +16,7 @@ def known(build, environment):
         Ours("ours", build),
         Ours("ours-kept", build, back_end="kept"),
         Ours("ours-peek", build, back_end="peek"),
+        OursVirtio(build),
         Pasta("pasta", "pasta"),
     ]
     if environment.get("PASTA"):
@@ -33,4 +35,4 @@ def known(build, environment):
 
 
 # Not part of --quick unless named: the variants of ours are for a closer look.
-NOT_QUICK = ["ours-kept", "ours-peek"]
+NOT_QUICK = ["ours-kept", "ours-peek", "ours-vhost-user"]

@@ -174,6 +174,11 @@ void loop_note_bytes(struct loop *loop, size_t bytes)
 	busy_poll_note(&loop->busy_poll, bytes);
 }
 
+bool loop_carries_bulk(const struct loop *loop)
+{
+	return busy_poll_is_bulk(&loop->busy_poll);
+}
+
 void loop_watch_init(struct loop_watch *watch,
 		     void (*ready)(struct loop_watch *watch, uint32_t events))
 {
@@ -407,7 +412,8 @@ static int look_busily(struct loop *loop, uint64_t since_ns)
 		end_ns = next_ns;
 	while (count == 0 && !lookouts_see(loop) && clock_now(loop->clock) < end_ns) {
 		(void)sched_yield(); /* cannot fail on Linux */
-		count = loop_events(loop, 0);
+		if (!lookouts_see(loop))
+			count = loop_events(loop, 0);
 	}
 	return count;
 }

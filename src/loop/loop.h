@@ -46,6 +46,8 @@ uint64_t loop_turn(const struct loop *loop);
 void loop_set_busy_poll(struct loop *loop, uint64_t limit_ns);
 /* So many bytes were carried in the running batch: what tells bulk from questions and answers. */
 void loop_note_bytes(struct loop *loop, size_t bytes);
+/* Was it much lately? */
+bool loop_carries_bulk(const struct loop *loop);
 
 void loop_watch_init(struct loop_watch *watch,
 		     void (*ready)(struct loop_watch *watch, uint32_t events));

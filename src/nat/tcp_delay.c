@@ -8,7 +8,9 @@
  * segment is acknowledged at once. When the moment passes without an answer, ping-pong is over until
  * the next one: a guest whose Nagle algorithm waits for us loses 10 ms once, not each time.
  *
- * All wait for the same time, so the list is in the order of their ends and one timer serves it.
+ * All wait for the same time, so the list is in the order of their ends and one timer serves it. It is
+ * left running when the list empties: setting it for each answer would cost each of them. But when a
+ * connection ends and nothing waits, nobody is woken up for it.
  */
 #include "nat/tcp_internal.h"
 
@@ -70,10 +72,14 @@ void tcp_delay_settle(struct tcp_flow *flow)
 		return;
 	flow->delay_until_ns = nat_now(table->nat) + DELAY_NS;
 	list_append(&table->delayed, &flow->delay_node);
-	/* Left running when the list empties: that wakes us once, where setting it for each answer
-	 * would cost each of them. */
 	if (!timer_is_set(&table->delay))
 		start_timer(table, flow->delay_until_ns);
+}
+
+void tcp_delay_rest(struct tcp_table *table)
+{
+	if (list_is_empty(&table->delayed))
+		timer_clear(nat_timers(table->nat), &table->delay);
 }
 
 void tcp_delay_heard(struct tcp_flow *flow)

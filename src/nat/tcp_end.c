@@ -86,6 +86,7 @@ static void enter_time_wait(struct tcp_flow *flow)
 	tcp_flow_give_budget(flow);
 	list_remove(&flow->wait_node);
 	list_remove(&flow->delay_node);
+	tcp_delay_rest(table);
 	tcp_timer_stop(flow);
 	tcp_timer_idle_in(flow, TCP_TIME_WAIT_NS);
 }

@@ -189,6 +189,7 @@ void tcp_flow_free(struct tcp_flow *flow)
 	list_remove(&flow->work_node);
 	list_remove(&flow->wait_node);
 	list_remove(&flow->delay_node);
+	tcp_delay_rest(table);
 	list_remove(&flow->age_node);
 	tcp_buffer_clear(&flow->buffer, &table->pool);
 	tcp_backlog_clear(&flow->backlog, &table->pool);

@@ -98,6 +98,8 @@ void tcp_delay_init(struct tcp_table *table);
 void tcp_delay_done(struct tcp_table *table);
 /* The end of a batch: acknowledges what is owed, or leaves it to the answer. */
 void tcp_delay_settle(struct tcp_flow *flow);
+/* A connection ended. */
+void tcp_delay_rest(struct tcp_table *table);
 /* Bytes came from the guest; bytes went to it; an acknowledgement went to it. */
 void tcp_delay_heard(struct tcp_flow *flow);
 void tcp_delay_answered(struct tcp_flow *flow);

@@ -198,3 +198,12 @@ size_t frame_copy(const struct frame *frame, void *buffer, size_t size)
 	frame_copy_payload(frame, 0, to + frame->header_size, frame->payload_size);
 	return frame_size(frame);
 }
+
+bool frame_is_acknowledgement(const struct frame *frame)
+{
+	const struct packet *packet = &frame->packet;
+
+	return packet->has_l4 && packet->ip_protocol == PACKET_IP_PROTOCOL_TCP &&
+	       frame->payload_size == 0 &&
+	       (frame->header[packet->l4_offset + TCP_FLAGS_OFFSET] & ~TCP_PSH) == TCP_ACK;
+}

@@ -95,6 +95,9 @@ bool frame_check_offload(const struct frame *frame) MUST_USE;
  */
 bool frame_verify_checksum(struct frame *frame) MUST_USE;
 
+/* TCP that says nothing but what has come: no bytes, no SYN, FIN or RST. */
+bool frame_is_acknowledgement(const struct frame *frame);
+
 static inline size_t frame_size(const struct frame *frame)
 {
 	return frame->header_size + frame->payload_size;

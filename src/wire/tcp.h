@@ -12,6 +12,7 @@
 #define TCP_HEADER_SIZE	     20
 #define TCP_HEADER_MAX	     60
 #define TCP_OPTIONS_MAX	     40
+#define TCP_FLAGS_OFFSET     13
 #define TCP_CHECKSUM_OFFSET  16
 #define TCP_SACK_MAX	     4
 #define TCP_WINDOW_SCALE_MAX 14	 /* RFC 7323 2.3 */

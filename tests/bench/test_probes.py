@@ -11,6 +11,9 @@ import time
 import pytest
 
 import process
+import topology
+from engines import engine
+from engines.virtio import OursVirtio
 from namespace import Namespace, join
 
 
@@ -151,3 +154,17 @@ def test_relay_delays(probes):
         counts = [json.loads(relay.line(1)) for _ in range(2)]
     assert counts[0]["from"] == "p0" and counts[0]["passed"] > 3
     assert counts[0]["dropped"] == counts[0]["refused"] == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")
+def test_guest_by_virtqueues(probes):
+    """Small frames and super-frames, both ways, through bench-network and bench-virtio."""
+    with topology.Topology(probes) as made:
+        made.serve(made.server, "rr", "connect")
+        with engine.run(OursVirtio(probes.parent.parent), made, 1500):
+            for name, options in (("connect", []), ("rr", []), ("rr", ["--size", 16384])):
+                argv = [probes / f"bench-{name}", topology.SERVER, "--port", topology.PORTS[name],
+                        "--seconds", "0.3", *options]
+                found = process.ask(made.guest.argv(*argv), 10)
+                assert found.get("connections", 0) + found.get("exchanges", 0) > 10, (name, found)
+                assert found.get("failed", 0) == found.get("unanswered", 0) == 0, (name, found)

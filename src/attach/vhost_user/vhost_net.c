@@ -45,6 +45,9 @@
 #define CALL_DELAY_NS  NS_PER_MS
 #define CALL_AT_ALL_NS (50 * NS_PER_MS)
 
+/* Batches of a loop that does not come to sleep, after which a guest is called about an acknowledgement. */
+#define OWED_TURNS 2
+
 /* Two super-frames: less than that is not worth a source's while, unless the guest's whole ring is
  * not much more. */
 #define ROOM_LEAST ((uint64_t)128 << 10)
@@ -246,23 +249,48 @@ static const struct virtqueue *transmit_queue(const struct vhost_net *net)
 	return &net->session->rings[VHOST_RING_TRANSMIT].queue;
 }
 
-static bool lookout_sees(struct loop_lookout *lookout)
+/* About what the guest received. */
+static void pay_call(struct vhost_net *net)
 {
-	struct vhost_net *net = container_of(lookout, struct vhost_net, lookout);
+	net->owes_call = false;
+	vhost_ring_publish(&net->session->rings[VHOST_RING_RECEIVE]);
+}
 
+static bool has_to_transmit(struct vhost_net *net)
+{
 	return vhost_session_runs(net->session, VHOST_RING_TRANSMIT) &&
 	       virtqueue_waiting(transmit_queue(net)) > 0;
 }
 
+static bool is_call_overdue(const struct vhost_net *net)
+{
+	return net->owes_call &&
+	       loop_turn(net->attachment->context.loop) - net->owed_since_turn >= OWED_TURNS;
+}
+
+static bool lookout_sees(struct loop_lookout *lookout)
+{
+	struct vhost_net *net = container_of(lookout, struct vhost_net, lookout);
+
+	return has_to_transmit(net) || is_call_overdue(net);
+}
+
 static void lookout_act(struct loop_lookout *lookout)
 {
-	transmit(container_of(lookout, struct vhost_net, lookout));
+	struct vhost_net *net = container_of(lookout, struct vhost_net, lookout);
+
+	if (is_call_overdue(net))
+		pay_call(net);
+	if (has_to_transmit(net))
+		transmit(net);
 }
 
 static bool lookout_announce(struct loop_lookout *lookout)
 {
 	struct vhost_net *net = container_of(lookout, struct vhost_net, lookout);
 
+	if (net->owes_call)
+		pay_call(net);
 	return vhost_session_runs(net->session, VHOST_RING_TRANSMIT) &&
 	       virtqueue_listen(&net->session->rings[VHOST_RING_TRANSMIT].queue);
 }
@@ -485,6 +513,8 @@ void vhost_net_push(struct vhost_net *net, struct frame *frame)
 	struct drop_counters *drops = net->attachment->context.drops;
 	struct door_caps caps = caps_of(net);
 
+	if (!frame_is_acknowledgement(frame))
+		net->holds_acknowledgements_only = false;
 	if (!receives(net)) {
 		drop_count(drops, DROP_PORT_GONE);
 		return;
@@ -506,11 +536,32 @@ void vhost_net_push(struct vhost_net *net, struct frame *frame)
 		drop_count(drops, DROP_BAD_OFFLOAD);
 }
 
+/* A guest that has just sent bytes gets nothing but their acknowledgement, and not for bulk, whose sender
+ * may wait for it: often the answer follows at once. */
+static bool may_owe_call(const struct vhost_net *net)
+{
+	return net->is_awaited && net->holds_acknowledgements_only &&
+	       !loop_carries_bulk(net->attachment->context.loop);
+}
+
+/* The guest sees what it received; the call about a bare acknowledgement may wait until the loop has
+ * looked for what comes next, or for two batches, whichever is sooner. */
 void vhost_net_flush(struct vhost_net *net)
 {
-	if (virtqueue_has_unshown(receive_queue(net)))
-		call_later(net);
-	vhost_ring_publish(&net->session->rings[VHOST_RING_RECEIVE]);
+	bool may_owe = may_owe_call(net);
+
+	if (!virtqueue_has_unshown(receive_queue(net)))
+		return;
+	call_later(net);
+	net->holds_acknowledgements_only = true;
+	if (!may_owe) {
+		pay_call(net);
+		return;
+	}
+	vhost_ring_show(&net->session->rings[VHOST_RING_RECEIVE]);
+	if (!net->owes_call)
+		net->owed_since_turn = loop_turn(net->attachment->context.loop);
+	net->owes_call = true;
 }
 
 /* Bytes that surely fit, in one frame or in several that are each followed by another question. */
@@ -607,6 +658,7 @@ void vhost_net_settle(struct vhost_net *net)
 	if (net->chain_count > 0)
 		virtqueue_untake(receive_queue(net), (uint16_t)net->chain_count);
 	forget_ahead(net);
+	net->owes_call = false;
 	for (unsigned i = 0; i < VHOST_RINGS; i++) {
 		if (net->session->rings[i].started)
 			vhost_ring_publish(&net->session->rings[i]);
@@ -632,6 +684,7 @@ void vhost_net_forget(struct vhost_net *net)
 	net->uncalled_frames = 0;
 	net->uncalled_bytes = 0;
 	net->is_awaited = false;
+	net->owes_call = false;
 	forget_ahead(net);
 	net->chains_most = 0;
 	if (net->room_wanted)
@@ -641,6 +694,7 @@ void vhost_net_forget(struct vhost_net *net)
 void vhost_net_init(struct vhost_net *net)
 {
 	loop_lookout_init(&net->lookout, &lookout_ops);
+	net->holds_acknowledgements_only = true;
 	timer_init(&net->call_timer, call_delayed);
 }
 

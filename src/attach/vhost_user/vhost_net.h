@@ -37,8 +37,12 @@ struct vhost_net {
 	uint64_t uncalled_bytes;
 	bool is_awaited;	 /* the guest may wait for one of these */
 	uint64_t call_latest_ns; /* while the timer runs */
-	bool room_wanted;	 /* somebody was told that there is no room */
-	uint32_t chains_most;	 /* receive buffers that the guest ever had out at once */
+	/* What the guest is given to receive and does not see yet. */
+	bool holds_acknowledgements_only;
+	bool owes_call; /* about what it sees */
+	uint64_t owed_since_turn;
+	bool room_wanted;     /* somebody was told that there is no room */
+	uint32_t chains_most; /* receive buffers that the guest ever had out at once */
 
 	/* Receive chains taken from the ring and not used yet, oldest first. */
 	struct vhost_net_chain chains[VHOST_NET_AHEAD_CHAINS];

@@ -396,6 +396,97 @@ static void reception_tells_of_transmission(void **state)
 	assert_true(called_after(NS_PER_MS));
 }
 
+/* What a bare acknowledgement towards the guest looks like, or with other flags. */
+static void push_segment(uint8_t flags)
+{
+	const struct packet_link link = { .source.octet = { 2, 0, 0, 0, 0, 2 } };
+	const struct ip_endpoint from = { ip_addr_from_v4(0x0a000001), 80 };
+	const struct ip_endpoint to = { ip_addr_from_v4(0x0a000002), 40000 };
+	const struct tcp_header header = { .flags = flags, .window = 500 };
+	struct frame frame;
+
+	assert_true(packet_build_tcp(&frame, &link, &from, &to, &header, NULL, 0, 0));
+	frame_sink_push(attachment_sink(scene->attachment), &frame);
+}
+
+static void guest_says(size_t size)
+{
+	guest_transmits(size, 0, transmit_queue()->next_available & 15);
+	run();
+}
+
+/* The call about an acknowledgement of what the guest has just sent waits for what comes next. */
+static void acknowledgement_waits_for_the_answer(void **state)
+{
+	(void)state;
+	start(FEATURES & ~VIRTIO_F_EVENT_IDX);
+	offer_buffers(30, 1600);
+	guest_says(100);
+	push_segment(TCP_ACK);
+	flush();
+	assert_int_equal(vhost_guest_used_index(receive_queue()), 1); /* it sees it */
+	assert_false(vhost_front_end_called(&end, 0));
+	push_segment(TCP_ACK | TCP_PSH | TCP_FIN);
+	flush();
+	assert_true(vhost_front_end_called(&end, 0));
+	run();
+	assert_false(vhost_front_end_called(&end, 0)); /* one call for both */
+	/* Nothing comes: before the loop goes to sleep, or where it does not, soon. */
+	guest_says(100);
+	push_segment(TCP_ACK);
+	flush();
+	assert_int_equal(loop_run_once(scene->loop, 1), 0);
+	assert_true(vhost_front_end_called(&end, 0));
+	guest_says(100);
+	push_segment(TCP_ACK);
+	flush();
+	assert_int_equal(loop_run_once(scene->loop, 0), 0);
+	assert_false(vhost_front_end_called(&end, 0));
+	push_segment(TCP_ACK);
+	flush(); /* does not begin anew */
+	assert_int_equal(loop_run_once(scene->loop, 0), 0);
+	assert_true(vhost_front_end_called(&end, 0));
+}
+
+static void acknowledgement_is_called_about_at_once(void **state)
+{
+	(void)state;
+	start(FEATURES & ~VIRTIO_F_EVENT_IDX);
+	offer_buffers(30, 1600);
+	push_segment(TCP_ACK); /* of a handshake, perhaps: the guest sent no bytes */
+	flush();
+	assert_true(vhost_front_end_called(&end, 0));
+	static const uint8_t flags[] = { TCP_ACK | TCP_SYN, TCP_ACK | TCP_FIN, TCP_ACK | TCP_RST };
+	for (size_t i = 0; i < ARRAY_COUNT(flags); i++) {
+		guest_says(100);
+		push_segment(flags[i]);
+		flush();
+		assert_true(vhost_front_end_called(&end, 0));
+	}
+	guest_says(100);
+	loop_note_bytes(scene->loop, 65536); /* bulk, whose sender waits for it */
+	push_segment(TCP_ACK);
+	flush();
+	assert_true(vhost_front_end_called(&end, 0));
+}
+
+/* The call that is owed does not outlive the session. */
+static void call_is_owed_while_the_session_ends(void **state)
+{
+	(void)state;
+	start(FEATURES & ~VIRTIO_F_EVENT_IDX);
+	offer_buffers(30, 1600);
+	guest_says(100);
+	push_segment(TCP_ACK);
+	flush();
+	scene->peer_fd = fd_close(scene->peer_fd);
+	run();
+	run();
+	assert_int_equal(scene->closed, 1);
+	assert_int_equal(loop_run_once(scene->loop, 1), 0);
+	assert_false(vhost_front_end_called(&end, 0));
+}
+
 /* The call that waits does not outlive the ring. */
 static void call_waits_while_the_ring_stops(void **state)
 {
@@ -1320,6 +1411,9 @@ int main(void)
 		SCENE_TEST(call_about_transmitted),
 		SCENE_TEST(call_about_acknowledgements),
 		SCENE_TEST(reception_tells_of_transmission),
+		SCENE_TEST(acknowledgement_waits_for_the_answer),
+		SCENE_TEST(acknowledgement_is_called_about_at_once),
+		SCENE_TEST(call_is_owed_while_the_session_ends),
 		SCENE_TEST(call_waits_while_the_ring_stops),
 		SCENE_TEST(more_than_a_turn),
 		SCENE_TEST(headers_in_pieces),

@@ -152,6 +152,31 @@ static void end_travels_with_the_end(void **state)
 	expect_nothing();
 }
 
+/* After the last answer's connection ended, nothing wakes the loop up for it. */
+static void rests_after_the_end(void **state)
+{
+	struct fake_socket *fake = open_one();
+	const struct timer *delay = &tcp_table_of(fixture->nat)->delay;
+
+	(void)state;
+	say(1);
+	expect_ack();
+	answer(fake, 1);
+	say(1);
+	expect_nothing();
+	answer(fake, 1);
+	assert_true(timer_is_set(delay)); /* it is left running */
+	guest_send(TCP_ACK | TCP_FIN, next, fixture->acknowledgement, 500, NULL, 0);
+	run();
+	fake->down_ended = true;
+	raise(fake, EPOLLIN | EPOLLRDHUP | EPOLLHUP);
+	(void)expect_segment(TCP_ACK | TCP_FIN);
+	guest_send(TCP_ACK, next + 1, fixture->acknowledgement + 1, 500, NULL, 0);
+	run();
+	assert_int_equal(tcp_flow_count(fixture->nat), 0);
+	assert_false(timer_is_set(delay));
+}
+
 /* Freed while it waits: nothing comes later. */
 static void gone_while_it_waits(void **state)
 {
@@ -176,6 +201,7 @@ int main(void)
 		TEST_BOTH(travels_with_the_answer),  TEST_KEPT(waits_10_ms_once),
 		TEST_KEPT(second_segment_is_due),    TEST_KEPT(several_wait),
 		TEST_BOTH(end_travels_with_the_end), TEST_KEPT(gone_while_it_waits),
+		TEST_BOTH(rests_after_the_end),
 	};
 
 	return cmocka_run_group_tests_name("tcp_delay", tests, NULL, NULL);

@@ -300,14 +300,53 @@ static void test_check_offload(void **state)
 	assert_true(frame_check_offload(&frame));
 }
 
+static void test_acknowledgement(void **state)
+{
+	static const struct {
+		uint8_t flags;
+		size_t payload;
+		bool expected;
+	} cases[] = {
+		{ TCP_ACK, 0, true },
+		{ TCP_ACK | TCP_PSH, 0, true },
+		{ TCP_ACK, 1, false },
+		{ TCP_ACK | TCP_SYN, 0, false },
+		{ TCP_ACK | TCP_FIN, 0, false },
+		{ TCP_ACK | TCP_RST, 0, false },
+		{ TCP_SYN, 0, false },
+		{ TCP_RST, 0, false },
+	};
+	const struct packet_link link = { .source.octet = { 2, 0, 0, 0, 0, 1 } };
+	const struct ip_endpoint from = { ip_addr_from_v4(0x0a000001), 1 };
+	const struct ip_endpoint to = { ip_addr_from_v4(0x0a000002), 2 };
+	struct frame frame;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+		const struct tcp_header header = { .flags = cases[i].flags };
+		const struct iovec part = { (char[]){ 0 }, cases[i].payload };
+
+		assert_true(packet_build_tcp(&frame, &link, &from, &to, &header, &part, 1, 0));
+		assert_int_equal(frame_is_acknowledgement(&frame), cases[i].expected);
+	}
+	assert_true(packet_build_udp(&frame, &link, &from, &to, NULL, 0));
+	assert_false(frame_is_acknowledgement(&frame));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parts),		cmocka_unit_test(test_check_offload),
-		cmocka_unit_test(test_from_bytes),	cmocka_unit_test(test_l4_reader),
-		cmocka_unit_test(test_sizes),		cmocka_unit_test(test_copy),
-		cmocka_unit_test(test_copy_from_parts), cmocka_unit_test(test_verify_udp),
-		cmocka_unit_test(test_verify_icmp),	cmocka_unit_test(test_verify_icmp6),
+		cmocka_unit_test(test_acknowledgement),
+		cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_check_offload),
+		cmocka_unit_test(test_from_bytes),
+		cmocka_unit_test(test_l4_reader),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_copy_from_parts),
+		cmocka_unit_test(test_verify_udp),
+		cmocka_unit_test(test_verify_icmp),
+		cmocka_unit_test(test_verify_icmp6),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
