@@ -138,6 +138,7 @@ static void note_datagram(struct rig_udp_server *server, const struct ip_endpoin
 	world->has_datagram = true;
 	world->datagram_from = *from;
 	world->datagram_to = datagram->remote;
+	FUZZ_CHECK(!world->host_only || ip_addr_to_v4(&datagram->remote.addr) == WORLD_ADDR_CLIENT);
 }
 
 static void make_host(struct world *world)
@@ -225,7 +226,8 @@ static void make_gateway(struct world *world)
 		.mtu = world->mtu,
 		.dhcp = true,
 		.dns = true,
-		.route = true,
+		.local_names_only = world->host_only,
+		.route = !world->host_only,
 		.hostname = "box",
 		.domain = "internal",
 		.reservations = { { world_guest_mac(0), world_guest_addr(0) } },
@@ -250,7 +252,7 @@ static void make_nat(struct world *world, uint8_t marks)
 		.addr = ip_addr_from_v4(WORLD_ADDR_GATEWAY),
 		.subnet = { ip_addr_from_v4(WORLD_ADDR_GATEWAY - 1), WORLD_PREFIX },
 		.mtu = world->mtu,
-		.outbound = true,
+		.outbound = !world->host_only,
 		.host_access = host_access(marks),
 		.udp_endpoint_independent_filtering = (marks & WORLD_OPEN_FILTER) != 0,
 		.backlog = marks & WORLD_PEEK ? NAT_BACKLOG_PEEK : NAT_BACKLOG_KEPT,
@@ -289,6 +291,7 @@ static void make_forward(struct world *world, uint8_t protocol, bool v6, uint16_
 void world_start(struct world *world, uint8_t marks)
 {
 	memset(world, 0, sizeof(*world));
+	world->host_only = (marks & (WORLD_HOST_ACCESS | WORLD_LOOPBACK)) == WORLD_LOOPBACK;
 	world->mtu = marks & WORLD_SMALL_MTU ? WORLD_MTU_SMALL : WORLD_MTU;
 	if (marks & WORLD_LARGE_MTU)
 		world->mtu = WORLD_MTU_LARGE;
@@ -366,6 +369,8 @@ void world_end(struct world *world)
 		world_detach(world, i);
 	rig_time_run(&world->time, WORLD_DRAIN_NS);
 	check_nothing_left(world);
+	FUZZ_CHECK(!world->host_only ||
+		   (world->server.connections == 0 && world->resolver.datagrams == 0));
 	world->nat = nat_free(world->nat);
 	world->gateway = gateway_free(world->gateway);
 	world->bridge = bridge_free(world->bridge);

@@ -6,7 +6,8 @@
  *     guests --> [ bridge | gateway | nat ] <--> fake host <--> peers
  *
  * Each port checks every frame that it is given, as it leaves the port's door: dissected, verified,
- * within the MTU, from the gateway or from another guest. In the end nothing may be left.
+ * within the MTU, from the gateway or from another guest. In the end nothing may be left, and out of a
+ * host-only network nothing may have come but what its forwards' clients are told.
  */
 
 #include "bridge/bridge.h"
@@ -35,7 +36,7 @@
 
 /* The first byte of an input. */
 #define WORLD_PEEK	   0x01 /* NAT_BACKLOG_PEEK */
-#define WORLD_HOST_ACCESS  0x02 /* lan, with _LOOPBACK: loopback */
+#define WORLD_HOST_ACCESS  0x02 /* lan, with _LOOPBACK: loopback; that alone: host-only */
 #define WORLD_LOOPBACK	   0x04
 #define WORLD_OPEN_FILTER  0x08 /* endpoint-independent filtering */
 #define WORLD_CAPTURE	   0x10
@@ -77,6 +78,7 @@ struct world {
 	struct gateway *gateway;
 	struct nat *nat;
 	struct capture *capture;
+	bool host_only;
 	uint32_t mtu;
 	struct world_port *ports[WORLD_GUESTS]; /* NULL = detached */
 
