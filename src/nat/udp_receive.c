@@ -352,6 +352,13 @@ static void udp_deliver_coalesced(struct udp_peer *peer, size_t index, size_t sk
 	}
 }
 
+/* Whether what comes in makes the flow last. Not under rules, where the guest began it: whom it asked once could call
+ * it for ever then (RFC 4787 12). */
+static bool udp_keeps(const struct nat *nat, const struct udp_peer *peer)
+{
+	return !nat->config.admits || peer->local.family != IP_FAMILY_NONE;
+}
+
 /* `run` of those that arrived, from `first` on, which are alike; or one that is several. */
 static void udp_take(struct nat *nat, const struct udp_source *source, size_t first, size_t run)
 {
@@ -378,8 +385,10 @@ static void udp_take(struct nat *nat, const struct udp_source *source, size_t fi
 		return;
 	if (source->mapping)
 		udp_count_several(&source->mapping->received, count - skipped);
-	udp_peer_touch(peer, now_ns);
-	udp_mapping_touch(peer->mapping, now_ns);
+	if (udp_keeps(nat, peer)) {
+		udp_peer_touch(peer, now_ns);
+		udp_mapping_touch(peer->mapping, now_ns);
+	}
 	if (datagram->segment_size > 0)
 		udp_deliver_coalesced(peer, first, skipped);
 	else

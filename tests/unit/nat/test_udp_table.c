@@ -51,6 +51,36 @@ static void both_directions_keep_it(void **state)
 	assert_false(is_mapped(at(GUEST, 5000)));
 }
 
+static bool admit_all(void *context, const struct nat_question *question)
+{
+	(void)context;
+	(void)question;
+	return true;
+}
+
+/* Whom the guest asked once cannot keep the way to it open. */
+static void under_rules_the_guest_keeps_it(void **state)
+{
+	struct nat_config config = world_config();
+
+	(void)state;
+	config.admits = admit_all;
+	world_start(&config);
+	guest_udp(at(GUEST, 5000), at(REMOTE, 7), "x");
+	int socket = must_send()->socket;
+	for (int i = 0; i < 2; i++) {
+		world_pass(200 * NS_PER_S);
+		guest_udp(at(GUEST, 5000), at(REMOTE, 7), "out");
+	}
+	for (int i = 0; i < 2; i++) {
+		world_pass(140 * NS_PER_S);
+		world_arrives(socket, at(REMOTE, 7), HOST_LAN, "in");
+	}
+	assert_true(is_mapped(at(GUEST, 5000)));
+	world_pass(21 * NS_PER_S);
+	assert_false(is_mapped(at(GUEST, 5000)));
+}
+
 static void question_lasts_10_s(void **state)
 {
 	(void)state;
@@ -340,6 +370,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(idle_for_300_s),
 		TEST(both_directions_keep_it),
+		TEST_OWN(under_rules_the_guest_keeps_it),
 		TEST(question_lasts_10_s),
 		TEST(more_than_a_question_lasts),
 		TEST(full_table),
