@@ -35,9 +35,11 @@ def test_add_and_remove_tcp(lab, tartlet, vm):
     assert 21007 not in ports(tartlet)
     with pytest.raises(ConnectionRefusedError):
         echoes(lab, 21007)
-    # the port is free for others at once
+    # The port is free for others at once, but for what the connection of before may still hold of it.
     with lab.host.socket(socket.AF_INET, socket.SOCK_STREAM) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("0.0.0.0", 21007))
+        other.listen()
 
 
 def test_add_and_remove_udp(lab, tartlet, vm):
