@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/list.h"
 #include "gateway/dns_answer.h"
 #include "gateway/gateway_internal.h"
+#include "gateway/stream_sessions.h"
 #include "wire/dns.h"
 
 #define LENGTH_SIZE   2
@@ -15,15 +15,13 @@
 
 /*
  * State          waits for                        leaves by
- * FREE           open()                           -> READ
- * READ           a whole query from the guest     -> WRITE (answered here), CONNECT; end, idle -> FREE
+ * READ           a whole query from the guest     -> WRITE (answered here), CONNECT; end, idle: closed
  * CONNECT        the resolver's connection        -> ASK; refused, time -> next resolver or WRITE
  * ASK            room in the resolver's socket    -> ANSWER
  * ANSWER         the whole answer                 -> WRITE; closed, time -> next resolver or WRITE
- * WRITE          room in the guest's socket       -> READ; error, idle -> FREE
+ * WRITE          room in the guest's socket       -> READ; error, idle: closed
  */
 enum session_state {
-	SESSION_FREE,
 	SESSION_READ,
 	SESSION_CONNECT,
 	SESSION_ASK,
@@ -32,15 +30,11 @@ enum session_state {
 };
 
 struct session {
-	struct dns_stream *owner;
-	struct host_socket guest;
+	struct stream_session stream;
 	struct host_socket resolver;
-	struct timer timer;
 	enum session_state state;
-	uint32_t port;	    /* the guest's */
-	uint64_t active_ns; /* when the wait for the guest began */
-	uint64_t query_ns;  /* when the query was complete */
-	uint32_t asked;	    /* resolvers, for this query */
+	uint64_t query_ns; /* when the query was complete */
+	uint32_t asked;	   /* resolvers, for this query */
 	uint16_t guest_id;
 	uint16_t id;
 	size_t in_size; /* bytes in `in`; a whole query is in[0..LENGTH_SIZE + query_size) */
@@ -53,43 +47,33 @@ struct session {
 };
 
 struct dns_stream {
-	struct gateway *gateway;
-	struct host_stream_service service;
-	struct session sessions[DNS_STREAM_SESSIONS];
+	struct stream_sessions streams;
+	struct session sessions[STREAM_SESSIONS];
 };
+
+static struct gateway *gateway_of(const struct session *session)
+{
+	return session->stream.all->gateway;
+}
 
 static struct host *host_of(const struct session *session)
 {
-	return session->owner->gateway->context.host;
+	return gateway_of(session)->context.host;
 }
 
 static uint64_t now_of(const struct session *session)
 {
-	return gateway_now(session->owner->gateway);
+	return gateway_now(gateway_of(session));
 }
 
 static void drop(const struct session *session, enum drop_reason reason)
 {
-	gateway_drop(session->owner->gateway, reason);
-}
-
-static void set_timer(struct session *session, uint64_t deadline_ns)
-{
-	timer_set(loop_timers(session->owner->gateway->context.loop), &session->timer, deadline_ns);
+	gateway_drop(gateway_of(session), reason);
 }
 
 static void session_close(struct session *session)
 {
-	host_call(host_of(session), close, &session->guest);
-	host_call(host_of(session), close, &session->resolver);
-	timer_clear(loop_timers(session->owner->gateway->context.loop), &session->timer);
-	session->state = SESSION_FREE;
-}
-
-static void set_idle_timer(struct session *session)
-{
-	session->active_ns = now_of(session);
-	set_timer(session, session->active_ns + DNS_STREAM_IDLE_MS * NS_PER_MS);
+	stream_session_close(&session->stream);
 }
 
 static const uint8_t *query_of(const struct session *session)
@@ -106,7 +90,7 @@ static void begin_write(struct session *session, size_t size)
 	session->out_size = LENGTH_SIZE + size;
 	session->out_sent = 0;
 	session->state = SESSION_WRITE;
-	set_idle_timer(session);
+	stream_session_await_guest(&session->stream);
 }
 
 /* To the guest: nobody could be asked. False: not even that; the session is closed. */
@@ -154,7 +138,9 @@ static void ask_next(struct session *session)
 		share_ns = DNS_STREAM_GIVE_UP_MS * NS_PER_MS / count;
 		if (share_ns < DNS_STREAM_NEXT_MS * NS_PER_MS)
 			share_ns = DNS_STREAM_NEXT_MS * NS_PER_MS;
-		set_timer(session, now_ns + share_ns < give_up_ns ? now_ns + share_ns : give_up_ns);
+		stream_session_set_timer(&session->stream, now_ns + share_ns < give_up_ns
+								   ? now_ns + share_ns
+								   : give_up_ns);
 		return;
 	}
 	(void)begin_failure(session); /* a closed session is seen by its state */
@@ -163,7 +149,7 @@ static void ask_next(struct session *session)
 /* A whole query is in. Closes the session when it is none. */
 static void begin_query(struct session *session)
 {
-	struct gateway *gateway = session->owner->gateway;
+	struct gateway *gateway = gateway_of(session);
 	struct writer writer = writer_of(session->out + LENGTH_SIZE, MESSAGE_MAX);
 	struct dns_message query;
 
@@ -199,7 +185,7 @@ static void next_query(struct session *session)
 	memmove(session->in, session->in + used, session->in_size);
 	session->query_size = 0;
 	session->state = SESSION_READ;
-	set_idle_timer(session);
+	stream_session_await_guest(&session->stream);
 }
 
 /* True: a whole query is in. */
@@ -225,7 +211,7 @@ static bool step_read(struct session *session)
 		}
 		iov.iov_base = session->in + session->in_size;
 		iov.iov_len = sizeof(session->in) - session->in_size;
-		size = host_call(host_of(session), receive, &session->guest, &iov, 1);
+		size = host_call(host_of(session), receive, &session->stream.guest, &iov, 1);
 		if (size == -EAGAIN)
 			return false;
 		if (size == -EINTR)
@@ -236,7 +222,7 @@ static bool step_read(struct session *session)
 		}
 		/* A query has the idle time as a whole: a byte now and then holds no session. */
 		if (session->in_size == 0)
-			set_idle_timer(session);
+			stream_session_await_guest(&session->stream);
 		session->in_size += (size_t)size;
 	}
 	begin_query(session);
@@ -328,7 +314,7 @@ static bool step_write(struct session *session)
 		.iov_base = session->out + session->out_sent,
 		.iov_len = session->out_size - session->out_sent,
 	};
-	ssize_t size = host_call(host_of(session), send, &session->guest, &iov, 1);
+	ssize_t size = host_call(host_of(session), send, &session->stream.guest, &iov, 1);
 
 	if (size == -EAGAIN)
 		return false;
@@ -345,9 +331,9 @@ static bool step_write(struct session *session)
 
 static bool session_step(struct session *session)
 {
-	switch (session->state) {
-	case SESSION_FREE:
+	if (!session->stream.is_open)
 		return false;
+	switch (session->state) {
 	case SESSION_READ:
 		return step_read(session);
 	case SESSION_CONNECT:
@@ -369,14 +355,15 @@ static void session_run(struct session *session)
 		;
 }
 
-static void guest_ready(struct host_socket *socket, uint32_t events)
+static struct session *session_of(struct stream_session *stream)
 {
-	struct session *session = container_of(socket, struct session, guest);
+	return container_of(stream, struct session, stream);
+}
 
-	if (events & EPOLLERR) {
-		session_close(session);
-		return;
-	}
+static void guest_ready(struct stream_session *stream)
+{
+	struct session *session = session_of(stream);
+
 	if (session->state == SESSION_READ || session->state == SESSION_WRITE)
 		session_run(session);
 }
@@ -391,11 +378,10 @@ static void resolver_ready(struct host_socket *socket, uint32_t events)
 		session_run(session);
 }
 
-static void session_timer(struct timer *timer, uint64_t now_ns)
+static void timed_out(struct stream_session *stream)
 {
-	struct session *session = container_of(timer, struct session, timer);
+	struct session *session = session_of(stream);
 
-	(void)now_ns;
 	if (session->state == SESSION_READ || session->state == SESSION_WRITE) {
 		session_close(session);
 		return;
@@ -404,127 +390,41 @@ static void session_timer(struct timer *timer, uint64_t now_ns)
 	session_run(session);
 }
 
-static uint32_t sessions_of(const struct dns_stream *stream, uint32_t port)
+static void opened(struct stream_session *stream)
 {
-	uint32_t held = 0;
+	struct session *session = session_of(stream);
 
-	for (size_t i = 0; i < DNS_STREAM_SESSIONS; i++)
-		held += stream->sessions[i].state != SESSION_FREE &&
-			stream->sessions[i].port == port;
-	return held;
-}
-
-/* What each port may have that has sessions or, as this one, asks for its first. */
-static uint32_t share_of_ports(const struct dns_stream *stream, uint32_t asking)
-{
-	uint32_t ports = sessions_of(stream, asking) == 0 ? 1 : 0;
-	uint32_t share;
-
-	for (size_t i = 0; i < DNS_STREAM_SESSIONS; i++) {
-		bool is_first = stream->sessions[i].state != SESSION_FREE;
-
-		for (size_t j = 0; j < i && is_first; j++)
-			is_first = stream->sessions[j].state == SESSION_FREE ||
-				   stream->sessions[j].port != stream->sessions[i].port;
-		ports += is_first ? 1 : 0;
-	}
-	share = DNS_STREAM_SESSIONS / ports;
-	return share > 0 ? share : 1;
-}
-
-/* Between two queries, and since before this batch: what was just opened has not been heard yet. */
-static bool session_is_idle(const struct session *session)
-{
-	return session->state == SESSION_READ && session->in_size == 0 &&
-	       session->active_ns < now_of(session);
-}
-
-/* Idle ones first, then those that have been at it for the longest. */
-static bool gives_way_before(const struct session *session, const struct session *other)
-{
-	bool is_idle = session_is_idle(session);
-
-	if (!other || is_idle != session_is_idle(other))
-		return !other || is_idle;
-	return session->active_ns < other->active_ns;
-}
-
-/* All are in use: which one ends for a session of that port, if any? */
-static struct session *session_that_gives_way(struct dns_stream *stream, uint32_t port)
-{
-	uint32_t share = share_of_ports(stream, port);
-	bool has_share = sessions_of(stream, port) >= share;
-	struct session *borrowed = NULL;
-	struct session *idle = NULL;
-
-	for (size_t i = 0; i < DNS_STREAM_SESSIONS; i++) {
-		struct session *session = &stream->sessions[i];
-
-		if (has_share && session->port != port)
-			continue;
-		if (session_is_idle(session) && gives_way_before(session, idle))
-			idle = session;
-		if (!has_share && sessions_of(stream, session->port) > share &&
-		    gives_way_before(session, borrowed))
-			borrowed = session;
-	}
-	/* Nobody has borrowed where the ports are more than the sessions. */
-	return borrowed ? borrowed : idle;
-}
-
-static struct session *session_choose(struct dns_stream *stream, uint32_t port)
-{
-	struct session *chosen;
-
-	for (size_t i = 0; i < DNS_STREAM_SESSIONS; i++) {
-		if (stream->sessions[i].state == SESSION_FREE)
-			return &stream->sessions[i];
-	}
-	chosen = session_that_gives_way(stream, port);
-	if (chosen)
-		session_close(chosen);
-	return chosen;
-}
-
-static int session_open(struct host_stream_service *service, struct host_socket *flow_side,
-			uint32_t port)
-{
-	struct dns_stream *stream = container_of(service, struct dns_stream, service);
-	struct session *session = session_choose(stream, port);
-	int rc;
-
-	if (!session) {
-		gateway_drop(stream->gateway, DROP_DNS_LIMIT);
-		return -EBUSY;
-	}
-	session->owner = stream;
-	timer_init(&session->timer, session_timer);
-	host_socket_init(&session->guest, guest_ready);
 	host_socket_init(&session->resolver, resolver_ready);
-	rc = host_call(host_of(session), stream_pair, &session->guest, flow_side);
-	if (rc < 0)
-		return rc;
 	session->in_size = 0;
 	session->query_size = 0;
-	session->port = port;
 	session->state = SESSION_READ;
-	set_idle_timer(session);
-	return 0;
 }
+
+static void closed(struct stream_session *stream)
+{
+	struct session *session = session_of(stream);
+
+	host_call(host_of(session), close, &session->resolver);
+}
+
+static bool is_idle(struct stream_session *stream)
+{
+	const struct session *session = session_of(stream);
+
+	return session->state == SESSION_READ && session->in_size == 0;
+}
+
+static const struct stream_session_ops session_ops = { opened, guest_ready, timed_out, closed,
+						       is_idle };
 
 struct host_stream_service *dns_stream_service(struct dns_stream *stream)
 {
-	return &stream->service;
+	return &stream->streams.service;
 }
 
 void dns_stream_port_gone(struct dns_stream *stream, uint32_t port)
 {
-	for (size_t i = 0; i < DNS_STREAM_SESSIONS; i++) {
-		struct session *session = &stream->sessions[i];
-
-		if (session->state != SESSION_FREE && session->port == port)
-			session_close(session);
-	}
+	stream_sessions_port_gone(&stream->streams, port);
 }
 
 int dns_stream_new(struct gateway *gateway, struct dns_stream **ret_stream)
@@ -533,9 +433,16 @@ int dns_stream_new(struct gateway *gateway, struct dns_stream **ret_stream)
 
 	if (!stream)
 		return -ENOMEM;
-	stream->gateway = gateway;
-	stream->service.open = session_open;
-	/* Sessions are made ready when they are opened: until then they cost no memory. */
+	stream->streams = (struct stream_sessions){
+		.gateway = gateway,
+		.ops = &session_ops,
+		.most_per_port = UINT32_MAX, /* its share is the limit */
+		.idle_ns = DNS_STREAM_IDLE_MS * NS_PER_MS,
+		.limit = DROP_DNS_LIMIT,
+	};
+	for (size_t i = 0; i < STREAM_SESSIONS; i++)
+		stream->streams.sessions[i] = &stream->sessions[i].stream;
+	stream_sessions_init(&stream->streams);
 	*ret_stream = stream;
 	return 0;
 }
@@ -544,10 +451,7 @@ struct dns_stream *dns_stream_free(struct dns_stream *stream)
 {
 	if (!stream)
 		return NULL;
-	for (size_t i = 0; i < DNS_STREAM_SESSIONS; i++) {
-		if (stream->sessions[i].state != SESSION_FREE)
-			session_close(&stream->sessions[i]);
-	}
+	stream_sessions_close(&stream->streams);
 	free(stream);
 	return NULL;
 }

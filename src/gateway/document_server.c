@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/list.h"
 #include "gateway/gateway_internal.h"
+#include "gateway/stream_sessions.h"
 #include "wire/http.h"
 
 /* Of an answer: its head, and the line that a refusal has for content. */
@@ -14,29 +14,23 @@
 
 /*
  * State     waits for                        leaves by
- * FREE      open()                           -> READ
- * READ      a whole request                  -> WRITE; end, idle -> FREE
- * WRITE     room in the guest's socket       -> READ, LINGER after a refusal, FREE after the last answer;
- *                                               error, idle -> FREE
- * LINGER    the guest's end, throwing away   -> FREE; time -> FREE
+ * READ      a whole request                  -> WRITE; end, idle: closed
+ * WRITE     room in the guest's socket       -> READ, LINGER after a refusal; after the last answer, by an
+ *                                               error, idle: closed
+ * LINGER    the guest's end, throwing away   closed, also when its time is over
  *
  * LINGER, because a socket that is closed with bytes unread resets the connection, and the guest might
  * never see why it was refused.
  */
 enum session_state {
-	SESSION_FREE,
 	SESSION_READ,
 	SESSION_WRITE,
 	SESSION_LINGER,
 };
 
 struct session {
-	struct document_server *owner;
-	struct host_socket guest;
-	struct timer timer;
+	struct stream_session stream;
 	enum session_state state;
-	uint32_t port;	 /* the guest's */
-	uint64_t number; /* the order of opening */
 	bool keeps_alive;
 	bool lingers;
 	size_t in_size;
@@ -49,46 +43,38 @@ struct session {
 };
 
 struct document_server {
-	struct gateway *gateway;
-	struct host_stream_service service;
+	struct stream_sessions streams;
 	struct gateway_document *documents;
 	uint8_t *memory; /* their paths and bytes */
 	size_t document_count;
-	uint64_t opened;
-	struct session sessions[DOCUMENT_SESSIONS];
+	struct session sessions[STREAM_SESSIONS];
 };
+
+static struct gateway *gateway_of(const struct session *session)
+{
+	return session->stream.all->gateway;
+}
 
 static struct host *host_of(const struct session *session)
 {
-	return session->owner->gateway->context.host;
-}
-
-static struct timers *timers_of(const struct session *session)
-{
-	return loop_timers(session->owner->gateway->context.loop);
+	return gateway_of(session)->context.host;
 }
 
 static void drop(const struct session *session, enum drop_reason reason)
 {
-	gateway_drop(session->owner->gateway, reason);
-}
-
-static void set_timer(struct session *session, uint64_t ms)
-{
-	timer_set(timers_of(session), &session->timer,
-		  gateway_now(session->owner->gateway) + ms * NS_PER_MS);
+	gateway_drop(gateway_of(session), reason);
 }
 
 static void session_close(struct session *session)
 {
-	host_call(host_of(session), close, &session->guest);
-	timer_clear(timers_of(session), &session->timer);
-	session->state = SESSION_FREE;
+	stream_session_close(&session->stream);
 }
 
-static const struct gateway_document *find(const struct document_server *server,
-					   struct text_view path)
+static const struct gateway_document *find(struct stream_sessions *streams, struct text_view path)
 {
+	const struct document_server *server =
+		container_of(streams, struct document_server, streams);
+
 	for (size_t i = 0; i < server->document_count; i++) {
 		if (text_view_equal(path, server->documents[i].path))
 			return &server->documents[i];
@@ -102,7 +88,7 @@ static void begin_write(struct session *session, struct writer *writer)
 	session->answer_size = writer->position;
 	session->sent = 0;
 	session->state = SESSION_WRITE;
-	set_timer(session, DOCUMENT_IDLE_MS);
+	stream_session_await_guest(&session->stream);
 }
 
 static void answer_document(struct session *session, const struct gateway_document *document,
@@ -141,7 +127,7 @@ static void refuse(struct session *session, enum http_status status)
 
 static void begin_answer(struct session *session, const struct http_request *request)
 {
-	const struct gateway_document *document = find(session->owner, request->path);
+	const struct gateway_document *document = find(session->stream.all, request->path);
 
 	session->keeps_alive = request->keeps_alive;
 	if (document)
@@ -173,7 +159,7 @@ static bool step_read(struct session *session)
 		}
 		iov.iov_base = session->in + session->in_size;
 		iov.iov_len = sizeof(session->in) - session->in_size;
-		size = host_call(host_of(session), receive, &session->guest, &iov, 1);
+		size = host_call(host_of(session), receive, &session->stream.guest, &iov, 1);
 		if (size == -EAGAIN)
 			return false;
 		if (size == -EINTR)
@@ -184,7 +170,7 @@ static bool step_read(struct session *session)
 		}
 		/* A request has the idle time as a whole: a byte now and then holds no session. */
 		if (session->in_size == 0)
-			set_timer(session, DOCUMENT_IDLE_MS);
+			stream_session_await_guest(&session->stream);
 		session->in_size += (size_t)size;
 	}
 }
@@ -193,11 +179,13 @@ static void end_write(struct session *session)
 {
 	if (session->lingers) {
 		session->state = SESSION_LINGER;
-		(void)host_call(host_of(session), finish, &session->guest); /* reading tells */
-		set_timer(session, DOCUMENT_LINGER_MS);
+		(void)host_call(host_of(session), finish,
+				&session->stream.guest); /* reading tells */
+		stream_session_set_timer(&session->stream, gateway_now(gateway_of(session)) +
+								   DOCUMENT_LINGER_MS * NS_PER_MS);
 	} else if (session->keeps_alive) {
 		session->state = SESSION_READ;
-		set_timer(session, DOCUMENT_IDLE_MS);
+		stream_session_await_guest(&session->stream);
 	} else {
 		session_close(session);
 	}
@@ -211,7 +199,8 @@ static bool step_write(struct session *session)
 	size_t left = (in_answer ? session->answer_size : session->content_size) - done;
 	/* Sending only reads it, but an iovec knows no const. */
 	struct iovec iov = { (void *)(uintptr_t)(left > 0 ? bytes + done : session->answer), left };
-	ssize_t size = left > 0 ? host_call(host_of(session), send, &session->guest, &iov, 1) : 0;
+	ssize_t size =
+		left > 0 ? host_call(host_of(session), send, &session->stream.guest, &iov, 1) : 0;
 
 	if (size == -EAGAIN)
 		return false;
@@ -221,17 +210,17 @@ static bool step_write(struct session *session)
 	}
 	if (size > 0) {
 		session->sent += (size_t)size;
-		set_timer(session, DOCUMENT_IDLE_MS);
+		stream_session_await_guest(&session->stream);
 	}
 	if (session->sent == session->answer_size + session->content_size)
 		end_write(session);
-	return session->state != SESSION_FREE;
+	return session->stream.is_open;
 }
 
 static bool step_linger(struct session *session)
 {
 	struct iovec iov = { session->in, sizeof(session->in) };
-	ssize_t size = host_call(host_of(session), receive, &session->guest, &iov, 1);
+	ssize_t size = host_call(host_of(session), receive, &session->stream.guest, &iov, 1);
 
 	if (size == -EAGAIN)
 		return false;
@@ -244,9 +233,9 @@ static bool step_linger(struct session *session)
 
 static bool session_step(struct session *session)
 {
-	switch (session->state) {
-	case SESSION_FREE:
+	if (!session->stream.is_open)
 		return false;
+	switch (session->state) {
 	case SESSION_READ:
 		return step_read(session);
 	case SESSION_WRITE:
@@ -264,103 +253,48 @@ static void session_run(struct session *session)
 		;
 }
 
-static void guest_ready(struct host_socket *socket, uint32_t events)
+static struct session *session_of(struct stream_session *stream)
 {
-	struct session *session = container_of(socket, struct session, guest);
-
-	if (events & EPOLLERR)
-		session_close(session);
-	else
-		session_run(session);
+	return container_of(stream, struct session, stream);
 }
 
-static void session_timer(struct timer *timer, uint64_t now_ns)
+static void guest_ready(struct stream_session *stream)
 {
-	(void)now_ns;
-	session_close(container_of(timer, struct session, timer));
+	session_run(session_of(stream));
 }
 
-static uint32_t sessions_of(const struct document_server *server, uint32_t port)
+static void opened(struct stream_session *stream)
 {
-	uint32_t held = 0;
+	struct session *session = session_of(stream);
 
-	for (size_t i = 0; i < DOCUMENT_SESSIONS; i++)
-		held += server->sessions[i].state != SESSION_FREE &&
-			server->sessions[i].port == port;
-	return held;
-}
-
-/* All are in use. The oldest of the port that has most, where that is more than the asking port has. */
-static struct session *session_that_gives_way(struct document_server *server, uint32_t port)
-{
-	uint32_t most = sessions_of(server, port);
-	struct session *chosen = NULL;
-
-	for (size_t i = 0; i < DOCUMENT_SESSIONS; i++) {
-		struct session *session = &server->sessions[i];
-		uint32_t held = sessions_of(server, session->port);
-
-		if (held < most || (held == most && (!chosen || session->number > chosen->number)))
-			continue;
-		most = held;
-		chosen = session;
-	}
-	return chosen;
-}
-
-static struct session *session_choose(struct document_server *server, uint32_t port)
-{
-	struct session *chosen;
-
-	if (sessions_of(server, port) >= DOCUMENT_SESSIONS_PER_PORT)
-		return NULL;
-	for (size_t i = 0; i < DOCUMENT_SESSIONS; i++) {
-		if (server->sessions[i].state == SESSION_FREE)
-			return &server->sessions[i];
-	}
-	chosen = session_that_gives_way(server, port);
-	if (chosen)
-		session_close(chosen);
-	return chosen;
-}
-
-static int session_open(struct host_stream_service *service, struct host_socket *flow_side,
-			uint32_t port)
-{
-	struct document_server *server = container_of(service, struct document_server, service);
-	struct session *session = session_choose(server, port);
-	int rc;
-
-	if (!session) {
-		gateway_drop(server->gateway, DROP_HTTP_LIMIT);
-		return -EBUSY;
-	}
-	session->owner = server;
-	timer_init(&session->timer, session_timer);
-	host_socket_init(&session->guest, guest_ready);
-	rc = host_call(host_of(session), stream_pair, &session->guest, flow_side);
-	if (rc < 0)
-		return rc;
-	session->port = port;
-	session->number = server->opened++;
 	session->in_size = 0;
 	session->lingers = false;
 	session->state = SESSION_READ;
-	set_timer(session, DOCUMENT_IDLE_MS);
-	return 0;
 }
+
+static void closed(struct stream_session *stream)
+{
+	(void)stream; /* it has nothing else */
+}
+
+static bool is_idle(struct stream_session *stream)
+{
+	const struct session *session = session_of(stream);
+
+	return session->state == SESSION_READ && session->in_size == 0;
+}
+
+static const struct stream_session_ops session_ops = { opened, guest_ready, stream_session_close,
+						       closed, is_idle };
 
 struct host_stream_service *document_server_service(struct document_server *server)
 {
-	return &server->service;
+	return &server->streams.service;
 }
 
 void document_server_port_gone(struct document_server *server, uint32_t port)
 {
-	for (size_t i = 0; i < DOCUMENT_SESSIONS; i++) {
-		if (server->sessions[i].state != SESSION_FREE && server->sessions[i].port == port)
-			session_close(&server->sessions[i]);
-	}
+	stream_sessions_port_gone(&server->streams, port);
 }
 
 static int copy_documents(struct document_server *server, const struct gateway_document *documents,
@@ -399,8 +333,16 @@ int document_server_new(struct gateway *gateway, struct document_server **ret_se
 
 	if (!server)
 		return -ENOMEM;
-	server->gateway = gateway;
-	server->service.open = session_open;
+	server->streams = (struct stream_sessions){
+		.gateway = gateway,
+		.ops = &session_ops,
+		.most_per_port = DOCUMENT_SESSIONS_PER_PORT,
+		.idle_ns = DOCUMENT_IDLE_MS * NS_PER_MS,
+		.limit = DROP_HTTP_LIMIT,
+	};
+	for (size_t i = 0; i < STREAM_SESSIONS; i++)
+		server->streams.sessions[i] = &server->sessions[i].stream;
+	stream_sessions_init(&server->streams);
 	rc = copy_documents(server, gateway->config.documents, gateway->config.document_count);
 	if (rc < 0) {
 		document_server_free(server);
@@ -414,10 +356,7 @@ struct document_server *document_server_free(struct document_server *server)
 {
 	if (!server)
 		return NULL;
-	for (size_t i = 0; i < DOCUMENT_SESSIONS; i++) {
-		if (server->sessions[i].state != SESSION_FREE)
-			session_close(&server->sessions[i]);
-	}
+	stream_sessions_close(&server->streams);
 	free(server->documents);
 	free(server->memory);
 	free(server);

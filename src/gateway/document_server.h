@@ -5,8 +5,7 @@
  * guests of this network alone; GET and HEAD, nothing else.
  *
  * A session serves one request after the other (what the guest has sent beyond waits). Each port has
- * at most DOCUMENT_SESSIONS_PER_PORT of them. Where all are in use, the oldest of the port that has most
- * ends for one that has fewer.
+ * at most DOCUMENT_SESSIONS_PER_PORT of them, and where all are in use its share (stream_sessions.h).
  */
 
 #include <stddef.h>
@@ -18,7 +17,6 @@
 struct document_server;
 struct gateway;
 
-#define DOCUMENT_SESSIONS	   32
 #define DOCUMENT_SESSIONS_PER_PORT 8
 /* For a whole request; for an answer, from the last moment that some of it left. */
 #define DOCUMENT_IDLE_MS 10000

@@ -8,6 +8,7 @@
  *     dns_forwarder.c   queries over UDP                      dns_stream.c        over TCP
  *     dns_zone.c        names answered here                   dns_answer.c        ... or asked outside?
  *     reassembly.c      fragments                             document_server.c   HTTP
+ *     stream_sessions.c what the two services over TCP have in common, and whose share is how large
  *     echo.c            ping, and ICMP errors of our own
  */
 

@@ -78,6 +78,9 @@ static int tcp_result(struct host *host, struct host_socket *socket)
 static int stream_pair(struct host *host, struct host_socket *a, struct host_socket *b)
 {
 	struct fake_host *fake = fake_of(host);
+
+	if (fake->refuse_open)
+		return -EMFILE;
 	int x = open_one(fake, a);
 	int y = open_one(fake, b);
 

@@ -54,7 +54,7 @@ struct fake_host {
 	size_t resolver_count;
 	struct fake_hosts_entry hosts[FAKE_HOSTS];
 	size_t hosts_count;
-	bool refuse_open;    /* udp_open and tcp_connect say -EMFILE */
+	bool refuse_open;    /* udp_open, tcp_connect and stream_pair say -EMFILE */
 	int send_error;	     /* what udp_send says instead of sending, negative */
 	unsigned open_count; /* sockets ever opened */
 	unsigned outward;    /* those of them that led out of the process */

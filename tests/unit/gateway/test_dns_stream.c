@@ -1,4 +1,5 @@
 #include "gateway/dns_stream.h"
+#include "gateway/stream_sessions.h"
 
 #include <errno.h>
 #include <string.h>
@@ -320,25 +321,25 @@ static void idle_sessions_end(void **state)
 static void sessions_are_bounded(void **state)
 {
 	struct fixture *fixture = *state;
-	struct flow flows[DNS_STREAM_SESSIONS];
+	struct flow flows[STREAM_SESSIONS];
 	struct flow late;
-	int sessions[DNS_STREAM_SESSIONS];
+	int sessions[STREAM_SESSIONS];
 
-	for (size_t i = 0; i < DNS_STREAM_SESSIONS; i++)
+	for (size_t i = 0; i < STREAM_SESSIONS; i++)
 		sessions[i] = open_flow(fixture, &flows[i]);
 	assert_int_equal(try_open(fixture, &late, 0), -EBUSY);
 	assert_int_equal(late.socket.fd, -1);
 	assert_int_equal(fixture->drops.count[DROP_DNS_LIMIT], 1);
 	/* A session that waits for nothing makes room; those at work stay. */
 	fixture_advance(fixture, 500);
-	for (size_t i = 0; i < DNS_STREAM_SESSIONS; i++) {
+	for (size_t i = 0; i < STREAM_SESSIONS; i++) {
 		if (i != 7)
 			ask(fixture, sessions[i], 1, "example.org");
 	}
 	open_flow(fixture, &late);
 	assert_int_equal(fixture->host.sockets[flows[7].socket.fd].peer, -1);
 	fixture_advance(fixture, 6000);
-	for (size_t i = 0; i < DNS_STREAM_SESSIONS; i++)
+	for (size_t i = 0; i < STREAM_SESSIONS; i++)
 		close_flow(fixture, &flows[i]);
 	close_flow(fixture, &late);
 	assert_int_equal(fake_host_open_now(&fixture->host), 0);
@@ -430,18 +431,18 @@ static void idle_sessions_give_way_first(void **state)
 static void more_ports_than_sessions(void **state)
 {
 	struct fixture *fixture = *state;
-	struct flow flows[DNS_STREAM_SESSIONS];
+	struct flow flows[STREAM_SESSIONS];
 	struct flow refused;
 	struct flow late[2];
 
-	for (uint32_t i = 0; i < DNS_STREAM_SESSIONS; i++) {
+	for (uint32_t i = 0; i < STREAM_SESSIONS; i++) {
 		open_flow_of(fixture, &flows[i], i);
 		if (i == 3)
 			fixture_advance(fixture, 100);
 	}
 	open_flow_of(fixture, &late[0], 100);
 	assert_int_equal(count_open(fixture, flows, 1), 0);
-	for (uint32_t i = 1; i < DNS_STREAM_SESSIONS; i++)
+	for (uint32_t i = 1; i < STREAM_SESSIONS; i++)
 		ask(fixture, fixture->host.sockets[flows[i].socket.fd].peer, 1, "example.org");
 	fixture_advance(fixture, 100);
 	/* Its own idle one goes. */
@@ -449,9 +450,9 @@ static void more_ports_than_sessions(void **state)
 	assert_int_equal(count_open(fixture, late, 1), 0);
 	ask(fixture, fixture->host.sockets[late[1].socket.fd].peer, 1, "example.org");
 	assert_int_equal(try_open(fixture, &refused, 101), -EBUSY);
-	assert_int_equal(count_open(fixture, flows, DNS_STREAM_SESSIONS), DNS_STREAM_SESSIONS - 1);
+	assert_int_equal(count_open(fixture, flows, STREAM_SESSIONS), STREAM_SESSIONS - 1);
 	fixture_advance(fixture, 6000);
-	close_flows(fixture, flows, DNS_STREAM_SESSIONS);
+	close_flows(fixture, flows, STREAM_SESSIONS);
 	close_flows(fixture, late, 2);
 }
 
