@@ -94,6 +94,8 @@ int sidecar_args_build(const struct sidecar_command *command, struct sidecar_arg
 	add(&builder, "%s", command->program);
 	add_fd(&builder, "--vm-fd", command->vm_fd);
 	add_text(&builder, "--attach", net_attach_name(command->attach));
+	if (command->attach == NET_ATTACH_VHOST_USER)
+		add(&builder, "--vm-once"); /* it listens for QEMU, which connects once */
 	add_text(&builder, "--vm-mac-address", mac_addr_format(&command->mac, mac));
 	add_fd(&builder, "--report-fd", command->report_fd);
 	if (options->has_control)

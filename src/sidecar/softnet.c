@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -37,6 +38,7 @@ struct softnet {
 	struct loop *loop;
 	struct loop_signals signals;
 	struct loop_watch left_watch;
+	struct loop_watch connect_watch; /* the one VM has not come yet */
 	vmnet_network_ref network;
 	struct policy_rpc rpc;
 	struct control_channel *channel;
@@ -74,6 +76,33 @@ static void vm_left(struct loop_watch *watch, uint32_t events)
 	loop_stop(softnet->loop);
 }
 
+static int hand_over(struct softnet *softnet, int vm_fd, struct error *err)
+{
+	return softnet_network_attach(softnet->options, vm_fd, softnet->network, port_closed,
+				      softnet, err);
+}
+
+/* The first is the only one: as if it had been handed over connected, its leaving is the end. */
+static void vm_connects(struct loop_watch *watch, uint32_t events)
+{
+	struct softnet *softnet = container_of(watch, struct softnet, connect_watch);
+	struct error err = { .text = "" };
+
+	(void)events;
+	/* cppcheck-suppress nullPointer ; accept() without an address */
+	int fd = accept4(softnet->options->vm_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED))
+		return;
+	if (fd < 0)
+		error_set(&err, "cannot accept the VM's connection: %s", strerror(errno));
+	loop_watch_remove(softnet->loop, watch);
+	(void)fd_close(softnet->options->vm_fd);
+	if (fd >= 0 && hand_over(softnet, fd, &err) == 0)
+		return;
+	(void)fd_close(fd);
+	port_closed(softnet, 0, err.text);
+}
+
 static char *channel_answer(void *context, const char *line, size_t size)
 {
 	struct softnet *softnet = context;
@@ -109,6 +138,7 @@ static int open_loop(struct softnet *softnet, struct error *err)
 
 	wanted_signals(&wanted);
 	loop_watch_init(&softnet->left_watch, vm_left);
+	loop_watch_init(&softnet->connect_watch, vm_connects);
 	softnet->left_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int r = softnet->left_fd < 0 ? -errno : loop_new(&clock_boottime, &softnet->loop);
 	if (r == 0)
@@ -162,6 +192,23 @@ static int open_channel(struct softnet *softnet, struct error *err)
 	return r;
 }
 
+static int attach_vm(struct softnet *softnet, struct error *err)
+{
+	int fd = softnet->options->vm_fd;
+	int listening = 0;
+	socklen_t size = sizeof(listening);
+
+	if (!softnet->options->once ||
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening)
+		return hand_over(softnet, fd, err);
+	int r = fd_set_nonblocking(fd);
+	if (r == 0)
+		r = loop_watch_add(softnet->loop, &softnet->connect_watch, fd, EPOLLIN);
+	if (r < 0)
+		error_set(err, "cannot wait for the VM: %s", strerror(-r));
+	return r;
+}
+
 static int start(struct softnet *softnet, struct error *err)
 {
 	const struct softnet_options *options = softnet->options;
@@ -175,7 +222,7 @@ static int start(struct softnet *softnet, struct error *err)
 	if (r == 0)
 		r = lock_sandbox(softnet, err);
 	if (r == 0)
-		r = softnet_network_attach(options, softnet->network, port_closed, softnet, err);
+		r = attach_vm(softnet, err);
 	if (r == 0)
 		r = open_channel(softnet, err);
 	if (r == 0 && options->report_fd >= 0)
@@ -205,6 +252,7 @@ static void finish(struct softnet *softnet)
 	vmnet_network_release(softnet->network);
 	if (softnet->loop) {
 		loop_watch_remove(softnet->loop, &softnet->left_watch);
+		loop_watch_remove(softnet->loop, &softnet->connect_watch);
 		loop_signals_close(&softnet->signals);
 	}
 	softnet->loop = loop_free(softnet->loop);

@@ -197,7 +197,8 @@ int softnet_network_create(const struct softnet_options *options, const struct s
 	return *ret_network ? 0 : -EIO;
 }
 
-int softnet_network_attach(const struct softnet_options *options, vmnet_network_ref network,
+int softnet_network_attach(const struct softnet_options *options, int vm_fd,
+			   vmnet_network_ref network,
 			   void (*closed)(void *context, vmnet_port_t port, const char *error),
 			   void *context, struct error *err)
 {
@@ -220,7 +221,7 @@ int softnet_network_attach(const struct softnet_options *options, vmnet_network_
 		attach = vmnet_network_attach_vhost_user_fd;
 		break;
 	}
-	vmnet_return_t status = attach(network, options->vm_fd, &port_options, &port, &error);
+	vmnet_return_t status = attach(network, vm_fd, &port_options, &port, &error);
 	if (status == VMNET_SUCCESS)
 		return 0;
 	error_set(err, "cannot attach the VM: %s",

@@ -19,8 +19,9 @@ struct softnet_trust {
 int softnet_network_create(const struct softnet_options *options, const struct softnet_trust *trust,
 			   vmnet_network_ref *ret_network, struct error *err) MUST_USE;
 
-/* Hands the VM's descriptor over. `closed` as of struct vmnet_port_options. */
-int softnet_network_attach(const struct softnet_options *options, vmnet_network_ref network,
+/* Hands the VM's descriptor over, which stays the caller's where that fails. `closed` as of struct vmnet_port_options. */
+int softnet_network_attach(const struct softnet_options *options, int vm_fd,
+			   vmnet_network_ref network,
 			   void (*closed)(void *context, vmnet_port_t port, const char *error),
 			   void *context, struct error *err) MUST_USE;
 

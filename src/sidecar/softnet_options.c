@@ -38,6 +38,7 @@ enum {
 	KEY_CONTROL_FD,
 	KEY_ATTACH,
 	KEY_SANDBOX,
+	KEY_VM_ONCE,
 	KEY_REPORT_FD,
 	KEY_CAPTURE_FD,
 	KEY_LABEL,
@@ -110,6 +111,9 @@ static const struct argp_option options_table[] = {
 	  .arg = "SECONDS",
 	  .doc = "accepted and without effect: it changes a preference of macOS" },
 	{ .doc = "What Softnet does not have:", .group = 1 },
+	{ .name = "vm-once",
+	  .key = KEY_VM_ONCE,
+	  .doc = "of a listening --vm-fd, serve the first VM that connects and end with it" },
 	{ .name = "report-fd",
 	  .key = KEY_REPORT_FD,
 	  .arg = "N",
@@ -419,6 +423,9 @@ static error_t parse_network_option(int key, char *argument, struct argp_state *
 		return 0;
 	case KEY_DOCUMENT:
 		parse_document(state, options, argument);
+		return 0;
+	case KEY_VM_ONCE:
+		options->once = true;
 		return 0;
 	case KEY_REPORT_FD:
 		options->report_fd = parse_fd(state, "--report-fd", argument);

@@ -34,6 +34,7 @@ struct softnet_options {
 	ether_addr_t mac;
 	vmnet_mode_t mode;
 	enum softnet_attach attach;
+	bool once; /* of a listening vm_fd, the first VM is the only one */
 	struct rule_list allow;
 	struct rule_list block;
 	struct forward_specs expose;

@@ -366,9 +366,10 @@ def test_softnet_is_told_to_end(cli, vm):
     wait_gone([pid])
 
 
-def test_softnet_is_lost(cli, vm):
+@pytest.mark.parametrize("attach", ["stream", "vhost-user"])
+def test_softnet_is_lost(cli, vm, attach):
     """QEMU says what no network understands: softnet ends, and with it the run."""
-    running = cli.start(vm, "--net-softnet", "--net-attach", "stream", FAKE_QEMU="babble")
+    running = cli.start(vm, "--net-softnet", "--net-attach", attach, FAKE_QEMU="babble")
     code, output, errors = running.end()
     assert code == 1 and output == "Stopping VM...\n"
     assert errors.splitlines()[-1] == "Softnet process terminated prematurely"

@@ -54,6 +54,7 @@ static void test_everything(void **state)
 		"softnet",
 		"--vm-fd=5",
 		"--attach=vhost-user",
+		"--vm-once",
 		"--vm-mac-address=02:00:00:00:00:01",
 		"--report-fd=6",
 		"--control-fd=3",
