@@ -61,14 +61,14 @@ def test_names(alone, agent, gateway, dns, lab):
     """Its own, the host's and those of the host's file; the outside is refused, and never asked."""
     for name, address in (("host.internal", gateway), (NAME, alone.address), (f"{NAME}.internal", alone.address),
                           ("printer.lan", "198.51.100.77")):
-        assert agent.run(f"dig @{gateway} +short {name} A") == address
+        assert agent.run(f"nslookup -type=a {name} {gateway}").endswith(f"Address: {address}")
     questions = dns.asked()
     before = drops(alone, lab)["dns_outside"]
     for number, way in enumerate(("+notcp", "+tcp"), 1):
         said = agent.run(f"dig @{gateway} {way} +tries=1 +time=60 c2VjcmV0.www.test TXT")
         assert "status: REFUSED" in said
         assert drops(alone, lab)["dns_outside"] == before + number
-    assert agent.ask("nslookup www.test")[0] != 0
+    assert "bad address" in agent.ask("ping -c 1 -W 1 www.test")[1]  # at once, by the resolver of its C library
     assert dns.asked() == questions
 
 
