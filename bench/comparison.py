@@ -6,7 +6,7 @@ import fnmatch
 BETTER, WORSE, SAME = "better", "worse", "same"
 
 # Peers and the kernel move with the machine, not with us.
-OURS = ["ours*", "qemu-ours*", "scenario"]
+OURS = ["ours*", "qemu-ours*", "scenario*"]
 
 
 @dataclasses.dataclass(frozen=True)

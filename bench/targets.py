@@ -12,6 +12,10 @@ PEERS = ("pasta", "pasta-new", "slirp4netns", "gvproxy")
 PASTAS = ("pasta", "pasta-new")
 OURS = "ours"
 OURS_VM = "qemu-ours-vhost-user"
+# bench/instructions: the network in a fake world, without rules and with them.
+SCENARIO = "scenario"
+SCENARIO_RULES = "scenario-rules"
+RULES_MOST = 1.05
 
 REACHED, MISSED, UNKNOWN = "reached", "missed", "not measured"
 
@@ -72,7 +76,15 @@ def _rest():
                   ours=OURS_VM)
 
 
-BARS = [*_bulk(), *_rest()]
+def _rules():
+    for row, said in (("up-mtu1500-frame", "a frame, up"), ("down-kept-mtu1500-frame", "a frame, down"),
+                      ("down-peek-mtu1500-frame", "a frame, down by peek"), ("connection", "a short connection"),
+                      ("datagram", "a question and its answer")):
+        yield Bar(f"instructions with 1,000 rules, {said}: 1.05 x without", f"instr-{row}", RULES_MOST, False,
+                  (SCENARIO,), ours=SCENARIO_RULES)
+
+
+BARS = [*_bulk(), *_rest(), *_rules()]
 
 
 def judge(results, bar):

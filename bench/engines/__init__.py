@@ -7,6 +7,7 @@ from engines.pasta import Pasta
 from engines.qemu import QemuOurs, QemuPasst, QemuUser
 from engines.slirp4netns import Slirp4netns
 from engines.virtio import OursVirtio
+from rules import COUNT
 
 
 def known(build, environment):
@@ -17,6 +18,7 @@ def known(build, environment):
         Ours("ours-kept", build, back_end="kept"),
         Ours("ours-peek", build, back_end="peek"),
         OursVirtio(build),
+        Ours("ours-rules", build, rule_count=COUNT),
         Pasta("pasta", "pasta"),
     ]
     if environment.get("PASTA"):
@@ -35,4 +37,4 @@ def known(build, environment):
 
 
 # Not part of --quick unless named: the variants of ours are for a closer look.
-NOT_QUICK = ["ours-kept", "ours-peek", "ours-vhost-user"]
+NOT_QUICK = ["ours-kept", "ours-peek", "ours-rules", "ours-vhost-user"]

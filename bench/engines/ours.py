@@ -4,16 +4,19 @@ import os
 import pathlib
 import subprocess
 
+import rules
 import topology
 from engines import engine
 
 
 class Ours(engine.Engine):
-    def __init__(self, name, build, back_end=None):
+    def __init__(self, name, build, back_end=None, rule_count=0):
         self.name = name
-        self.title = "tartlet netns" + (f", TCP back end {back_end}" if back_end else "")
+        self.title = "tartlet netns" + (f", TCP back end {back_end}" if back_end else "") + \
+            (f", {rule_count} rules" if rule_count else "")
         self.program = pathlib.Path(build, "src/cli/tartlet")
         self.back_end = back_end
+        self.rule_count = rule_count
 
     def missing(self):
         if not self.program.exists():
@@ -36,6 +39,9 @@ class Ours(engine.Engine):
                 "--net-vmnet-subnet", f"10.9.{place.index}.0/30"]
         if self.back_end:
             argv += ["--net-tcp-backlog", self.back_end]
+        if self.rule_count:
+            allow, block = rules.mix(topology.SERVER, self.rule_count)
+            argv += ["--net-vmnet-allow", ",".join(allow), "--net-vmnet-block", ",".join(block)]
         if forwards:
             argv += ["--net-vmnet-expose",
                      ",".join(f"{port + topology.FORWARD_PLUS}:{port}" for port in forwards)]

@@ -8,10 +8,12 @@
  */
 
 #include <argp.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "rig/rig_one.h"
 
 #define MEGABYTE   1000000ULL
@@ -22,24 +24,76 @@
 #define PORTS	   20000
 #define ECHO_PORT  7
 #define ECHO_SIZE  1400
+#define LINE_SIZE  128
+#define KIND_SIZE  6 /* of a word and a blank before a rule */
 
 struct scenario_options {
 	const char *work;
 	uint64_t count;
 	uint32_t mtu;
 	enum nat_backlog backlog;
+	const char *rules; /* a file; NULL = none */
 };
 
 enum {
 	KEY_COUNT = 256,
 	KEY_MTU,
 	KEY_BACKLOG,
+	KEY_RULES,
 };
 
 static _Noreturn void fail(const char *what)
 {
 	(void)fprintf(stderr, "bench-scenario: %s\n", what);
 	exit(1);
+}
+
+/* Rules of one kind, in the order of the file. */
+struct rule_list {
+	struct filter_rule *rules;
+	size_t count;
+};
+
+static void add_rule(struct rule_list *list, const char *text)
+{
+	struct error err = { 0 };
+
+	list->rules = reallocarray(list->rules, list->count + 1, sizeof(*list->rules));
+	if (!list->rules)
+		fail("out of memory");
+	if (!filter_rule_parse(text_view_of(text), &list->rules[list->count++], &err))
+		fail(err.text);
+}
+
+/* Lines "allow RULE" and "block RULE". */
+static struct filter_policy *read_rules(const char *path)
+{
+	const struct ip_addr host = ip_addr_from_v4(RIG_ADDR_GATEWAY);
+	struct rule_list allow = { 0 };
+	struct rule_list block = { 0 };
+	struct filter_policy *policy;
+	struct error err = { 0 };
+	char line[LINE_SIZE];
+	FILE *file = fopen(path, "re");
+
+	if (!file)
+		fail(strerror(errno));
+	while (fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (strncmp(line, "allow ", KIND_SIZE) == 0)
+			add_rule(&allow, line + KIND_SIZE);
+		else if (strncmp(line, "block ", KIND_SIZE) == 0)
+			add_rule(&block, line + KIND_SIZE);
+		else
+			fail("a rule is neither allow nor block");
+	}
+	(void)fclose(file);
+	if (filter_policy_new(&host, allow.rules, allow.count, block.rules, block.count, &policy,
+			      &err) < 0)
+		fail(err.text);
+	free(allow.rules);
+	free(block.rules);
+	return policy;
 }
 
 static struct rig_config configuration(const struct scenario_options *options)
@@ -51,6 +105,7 @@ static struct rig_config configuration(const struct scenario_options *options)
 		.mtu = options->mtu,
 		.up.delay_ns = WIRE_NS,
 		.down.delay_ns = WIRE_NS,
+		.policy = options->rules ? read_rules(options->rules) : NULL,
 	};
 }
 
@@ -212,6 +267,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 				   argument);
 		options->backlog = argument[0] == 'k' ? NAT_BACKLOG_KEPT : NAT_BACKLOG_PEEK;
 		return 0;
+	case KEY_RULES:
+		options->rules = argument;
+		return 0;
 	case ARGP_KEY_ARG:
 		options->work = argument;
 		return 0;
@@ -231,6 +289,8 @@ int main(int argc, char **argv)
 		  0 },
 		{ "mtu", KEY_MTU, "BYTES", 0, "MTU of the guest (default 1500)", 0 },
 		{ "backlog", KEY_BACKLOG, "kept|peek", 0, "TCP back end (default kept)", 0 },
+		{ "rules", KEY_RULES, "FILE", 0,
+		  "Rules, a line each: allow or block, and the rule (default none)", 0 },
 		{},
 	};
 	static const struct argp parser = {

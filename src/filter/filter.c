@@ -19,6 +19,8 @@ struct filter_port {
 	struct frame_sink *to_bridge;
 	struct filter *filter;
 	struct filter_binding binding; /* a MAC of zeros: none yet */
+	uint64_t until_ns;	       /* how long it holds, */
+	uint32_t changes;	       /* unless this is another number by now */
 };
 
 struct filter {
@@ -28,26 +30,39 @@ struct filter {
 	struct filter_port *ports; /* [port_capacity] */
 };
 
+/* Whose address it is was asked before, and nothing has changed since. It is asked for each frame, so that a
+ * lease that ended binds nobody: it may be another guest's by now. */
+static bool port_knows(const struct filter_port *port)
+{
+	const struct filter_config *config = &port->filter->config;
+
+	return port->changes == config->address_changes(config->context) &&
+	       loop_now(config->loop) < port->until_ns;
+}
+
 /* The binding as it is now: leases come and go. False: nobody of that MAC may be here. */
 static bool port_refresh(struct filter_port *port, const struct mac_addr *mac)
 {
 	const struct filter_config *config = &port->filter->config;
+	uint64_t until_ns;
 
 	if (!mac_addr_is_zero(&port->binding.mac) && !mac_addr_equal(&port->binding.mac, mac))
 		return false;
 	port->binding.addr = (struct ip_addr){ .family = IP_FAMILY_NONE };
-	if (!config->address_of(config->context, mac, &port->binding.addr))
+	port->until_ns = 0;
+	if (!config->address_of(config->context, mac, &port->binding.addr, &until_ns))
 		return false;
 	port->binding.mac = *mac;
+	port->until_ns = until_ns;
+	port->changes = config->address_changes(config->context);
 	return true;
 }
 
-/* Asked for each frame: a lease that ended may be another guest's by now. */
 static bool port_judge(struct filter_port *port, const struct frame *frame,
 		       enum drop_reason *ret_reason)
 {
 	*ret_reason = DROP_BAD_SOURCE_MAC;
-	return port_refresh(port, &frame->packet.mac_source) &&
+	return (port_knows(port) || port_refresh(port, &frame->packet.mac_source)) &&
 	       filter_judge_source(frame, &port->binding, ret_reason);
 }
 
@@ -134,6 +149,7 @@ void filter_port_remove(struct filter *filter, uint32_t port)
 {
 	assert(port < filter->config.port_capacity);
 	filter->ports[port].binding = (struct filter_binding){};
+	filter->ports[port].until_ns = 0;
 }
 
 /* Services of the gateway's that guests are told of, by DHCP or before they start. */

@@ -17,6 +17,7 @@
 #include "base/compiler.h"
 #include "base/drop.h"
 #include "filter/filter_policy.h"
+#include "loop/loop.h"
 #include "wire/frame_sink.h"
 
 struct filter;
@@ -27,8 +28,12 @@ struct filter_config {
 	bool has_documents; /* the gateway serves some by HTTP, TCP port 80 */
 	/* Whose address that MAC's is now; false: it may not be here at all. An address of no family: it has
 	 * none yet. */
-	bool (*address_of)(void *context, const struct mac_addr *mac, struct ip_addr *ret_addr);
+	bool (*address_of)(void *context, const struct mac_addr *mac, struct ip_addr *ret_addr,
+			   uint64_t *ret_until_ns);
+	/* What address_of() said holds until that time, or until this is another number. */
+	uint32_t (*address_changes)(void *context);
 	void *context;
+	struct loop *loop; /* borrowed, for the time */
 };
 
 /* drops is borrowed, the policy is taken over. 0 or -ENOMEM: then it is still the caller's. */

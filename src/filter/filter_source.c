@@ -5,6 +5,8 @@
 
 #define DHCP_SERVER_PORT 67
 #define DHCP_CLIENT_PORT 68
+/* Groups, and behind them what is reserved and broadcast. */
+#define FIRST_GROUP_OCTET 224
 
 static bool source_is_bound(const struct filter_binding *binding, const struct ip_addr *addr)
 {
@@ -49,12 +51,22 @@ static bool source_judge_ipv4(const struct frame *frame, const struct filter_bin
 	return !to_all || source_is_dhcp(packet);
 }
 
+/* Nearly every frame: IPv4 from the address that is bound to one host. The longer way says the same. */
+static bool source_is_plain(const struct packet *packet, const struct filter_binding *binding)
+{
+	return packet->kind == PACKET_IPV4 && !packet->ip_has_options &&
+	       ip_addr_equal(&binding->addr, &packet->ip_source) &&
+	       packet->ip_destination.octet[0] < FIRST_GROUP_OCTET;
+}
+
 bool filter_judge_source(const struct frame *frame, const struct filter_binding *binding,
 			 enum drop_reason *ret_reason)
 {
 	*ret_reason = DROP_BAD_SOURCE_MAC;
 	if (!mac_addr_equal(&frame->packet.mac_source, &binding->mac))
 		return false;
+	if (source_is_plain(&frame->packet, binding))
+		return true;
 	switch (frame->packet.kind) {
 	case PACKET_ARP:
 		return source_judge_arp(frame, binding, ret_reason);

@@ -127,7 +127,7 @@ static void send_ack(const struct exchange *exchange, struct lease *lease)
 {
 	struct dhcp_reply reply = reply_of(exchange, DHCP_TYPE_ACK);
 
-	lease_pool_bind(lease, exchange->frame->port, now_of(exchange));
+	lease_pool_bind(&exchange->gateway->leases, lease, exchange->frame->port, now_of(exchange));
 	lease->seen_port = exchange->frame->port;
 	add_lease(exchange, &reply, lease);
 	reply.ciaddr = exchange->message->ciaddr;

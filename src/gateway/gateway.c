@@ -481,14 +481,20 @@ static bool neighbour_of_lease(const struct lease *lease, uint64_t now_ns,
 }
 
 bool gateway_address_of(const struct gateway *gateway, const struct mac_addr *mac,
-			struct ip_addr *ret_addr)
+			struct ip_addr *ret_addr, uint64_t *ret_until_ns)
 {
 	const struct lease *lease = lease_pool_find_mac(&gateway->leases, mac);
 
 	if (!lease || !lease_is_owned(lease, gateway_now(gateway)))
 		return false;
 	*ret_addr = lease->addr;
+	*ret_until_ns = lease_owned_until(lease);
 	return true;
+}
+
+uint32_t gateway_address_changes(const struct gateway *gateway)
+{
+	return gateway->leases.changes;
 }
 
 size_t gateway_neighbours(const struct gateway *gateway, struct gateway_neighbour *ret_neighbours,

@@ -98,9 +98,11 @@ struct host_stream_service *gateway_documents(struct gateway *gateway);
 /* A port is gone: what was learnt by it is forgotten; leases stay. */
 void gateway_port_gone(struct gateway *gateway, uint32_t port);
 
-/* The address that is that MAC's now, by reservation or lease. */
+/* The address that is that MAC's now, by reservation or lease, and until when at the most. */
 bool gateway_address_of(const struct gateway *gateway, const struct mac_addr *mac,
-			struct ip_addr *ret_addr) MUST_USE;
+			struct ip_addr *ret_addr, uint64_t *ret_until_ns) MUST_USE;
+/* While this number is the same, nobody gets or loses an address, but for time. */
+uint32_t gateway_address_changes(const struct gateway *gateway);
 
 /* Copies up to capacity; returns how many there are. */
 size_t gateway_neighbours(const struct gateway *gateway, struct gateway_neighbour *ret_neighbours,

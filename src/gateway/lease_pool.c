@@ -76,6 +76,7 @@ static bool is_in_mac_index(const struct lease *lease)
 
 static void forget_holder(struct lease_pool *pool, struct lease *lease)
 {
+	pool->changes++;
 	if (lease->reserved || !is_in_mac_index(lease))
 		return;
 	index_remove(&pool->by_mac, hash_mac(pool, &lease->mac), lease_number(pool, lease));
@@ -182,6 +183,7 @@ struct lease *lease_pool_offer(struct lease_pool *pool, const struct mac_addr *m
 
 	if (lease) {
 		if (lease->state != LEASE_BOUND || is_expired(lease, now_ns)) {
+			pool->changes++;
 			lease->state = LEASE_OFFERED;
 			lease->expires_ns = now_ns + LEASE_OFFER_S * NS_PER_S;
 		}
@@ -202,8 +204,9 @@ struct lease *lease_pool_offer(struct lease_pool *pool, const struct mac_addr *m
 	return lease;
 }
 
-void lease_pool_bind(struct lease *lease, uint32_t port, uint64_t now_ns)
+void lease_pool_bind(struct lease_pool *pool, struct lease *lease, uint32_t port, uint64_t now_ns)
 {
+	pool->changes++;
 	lease->state = LEASE_BOUND;
 	lease->expires_ns = now_ns + LEASE_S * NS_PER_S;
 	lease->port = port;
@@ -266,6 +269,11 @@ void lease_pool_port_gone(struct lease_pool *pool, uint32_t port)
 bool lease_is_owned(const struct lease *lease, uint64_t now_ns)
 {
 	return lease->reserved || (lease->state == LEASE_BOUND && now_ns < lease->expires_ns);
+}
+
+uint64_t lease_owned_until(const struct lease *lease)
+{
+	return lease->reserved ? UINT64_MAX : lease->expires_ns;
 }
 
 static void reserve(struct lease_pool *pool, const struct gateway_reservation *reservation)

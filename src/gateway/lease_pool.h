@@ -58,6 +58,7 @@ struct lease_pool {
 	 * reservations that are farther up. */
 	uint32_t base;
 	uint32_t window;
+	uint32_t changes; /* goes up when somebody gets or loses an address, but for mere time */
 	struct index by_mac;
 	struct index by_addr;	 /* of those behind the window only */
 	lease_in_use_fn *in_use; /* may be NULL */
@@ -81,7 +82,7 @@ struct lease *lease_pool_find_addr(const struct lease_pool *pool, const struct i
 struct lease *lease_pool_offer(struct lease_pool *pool, const struct mac_addr *mac, uint32_t port,
 			       const struct ip_addr *wanted, uint64_t now_ns);
 /* Bound for LEASE_S from now on. */
-void lease_pool_bind(struct lease *lease, uint32_t port, uint64_t now_ns);
+void lease_pool_bind(struct lease_pool *pool, struct lease *lease, uint32_t port, uint64_t now_ns);
 void lease_pool_release(struct lease_pool *pool, struct lease *lease);
 /* The address is in use by somebody unknown. A reservation is only released. */
 void lease_pool_quarantine(struct lease_pool *pool, struct lease *lease, uint64_t now_ns);
@@ -89,3 +90,5 @@ void lease_pool_port_gone(struct lease_pool *pool, uint32_t port);
 
 /* Does the lease say whose the address is, now? A reservation always does. */
 bool lease_is_owned(const struct lease *lease, uint64_t now_ns);
+/* ... and until when it does, unless something changes. */
+uint64_t lease_owned_until(const struct lease *lease);

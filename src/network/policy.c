@@ -71,16 +71,26 @@ static int policy_compile(const struct vmnet_network *network, const struct poli
 
 /* --- in the network's thread ------------------------------------------------------------------ */
 
-static bool policy_address_of(void *context, const struct mac_addr *mac, struct ip_addr *ret_addr)
+static bool policy_address_of(void *context, const struct mac_addr *mac, struct ip_addr *ret_addr,
+			      uint64_t *ret_until_ns)
 {
 	const struct vmnet_network *network = context;
 	bool known = network->reservation_count == 0; /* then whoever comes may */
 
 	for (uint32_t i = 0; !known && i < network->reservation_count; i++)
 		known = mac_addr_equal(&network->reservations[i].mac, mac);
-	if (known && !gateway_address_of(network->gateway, mac, ret_addr))
+	if (known && !gateway_address_of(network->gateway, mac, ret_addr, ret_until_ns)) {
 		*ret_addr = (struct ip_addr){ .family = IP_FAMILY_NONE };
+		*ret_until_ns = UINT64_MAX;
+	}
 	return known;
+}
+
+static uint32_t policy_address_changes(void *context)
+{
+	const struct vmnet_network *network = context;
+
+	return gateway_address_changes(network->gateway);
 }
 
 bool network_admits_flow(void *context, const struct nat_question *question)
@@ -128,7 +138,9 @@ int network_new_filter(struct vmnet_network *network,
 		.port_capacity = network->port_capacity,
 		.has_documents = asked->document_count > 0,
 		.address_of = policy_address_of,
+		.address_changes = policy_address_changes,
 		.context = network,
+		.loop = network->loop,
 	};
 	struct filter_policy *policy;
 	int status = policy_compile(network, &asked->rules, &policy, err);

@@ -9,6 +9,7 @@ import pytest
 
 import engines
 import results
+import rules
 import targets
 from conftest import ROOT
 from rows import families
@@ -49,12 +50,26 @@ def test_quick_rows_exist(run):
 
 
 def test_bars_name_rows_and_engines_that_exist(run):
-    names = {row.name for row in all_rows(run)}
-    known = engines.known("build", {"PASTA": "pasta"})
+    names = {row.name for row in [*all_rows(run), *load("instructions").rows()]}
+    known = {*engines.known("build", {"PASTA": "pasta"}), targets.SCENARIO, targets.SCENARIO_RULES}
     for bar in targets.BARS:
         assert bar.row in names, bar
         assert not bar.against_row or bar.against_row in names, bar
-        assert {bar.ours, *bar.against} <= set(known), bar
+        assert {bar.ours, *bar.against} <= known, bar
+
+
+def test_rules_are_as_many_as_asked_for_and_reach_the_server():
+    for count in 20, rules.COUNT:
+        allow, block = rules.mix("198.51.100.2", count)
+        assert len({*allow, *block}) == len(allow) + len(block) == count
+        assert allow[-1] == "198.51.100.2/32" and "198.51.100.0/24" in block
+
+
+def test_rules_are_held_to_what_it_costs_without():
+    found = result_of(instr_connection=(LESS, {targets.SCENARIO: [1000], targets.SCENARIO_RULES: [1049]}))
+    assert state(found, "instructions with 1,000 rules, a short connection") == targets.REACHED
+    found.put("instr-connection", targets.SCENARIO_RULES, 0, 1051)
+    assert state(found, "instructions with 1,000 rules, a short connection") == targets.MISSED
 
 
 def test_every_group_has_an_engine(run):

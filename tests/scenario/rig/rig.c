@@ -66,6 +66,58 @@ static void rig_make_world(struct rig *rig)
 	rig->host.default_source = rig->host.local[0];
 }
 
+/* As network/policy.c joins them. */
+static bool rig_address_of(void *context, const struct mac_addr *mac, struct ip_addr *ret_addr,
+			   uint64_t *ret_until_ns)
+{
+	const struct rig *rig = context;
+
+	if (!gateway_address_of(rig->gateway, mac, ret_addr, ret_until_ns)) {
+		*ret_addr = (struct ip_addr){ .family = IP_FAMILY_NONE };
+		*ret_until_ns = UINT64_MAX;
+	}
+	return true;
+}
+
+static uint32_t rig_address_changes(void *context)
+{
+	const struct rig *rig = context;
+
+	return gateway_address_changes(rig->gateway);
+}
+
+static bool rig_admits(void *context, const struct nat_question *question)
+{
+	const struct rig *rig = context;
+	const struct filter_question asked = {
+		.direction = question->from_guest ? FILTER_OUT : FILTER_IN,
+		.protocol = question->protocol,
+		.remote = question->remote.addr,
+		.port = question->remote.port,
+	};
+
+	return filter_admits(rig->filter, &asked);
+}
+
+static void rig_make_filter(struct rig *rig)
+{
+	const struct filter_config config = {
+		.gateway = ip_addr_from_v4(RIG_ADDR_GATEWAY),
+		.port_capacity = RIG_PORTS,
+		.address_of = rig_address_of,
+		.address_changes = rig_address_changes,
+		.context = rig,
+		.loop = rig->time.loop,
+	};
+	int rc = filter_new(&config, rig->config.policy, &rig->drops, &rig->filter);
+
+	assert(rc == 0);
+	(void)rc;
+	rig->ingress = filter_port_add(rig->filter, rig->guest_port, rig->ingress);
+	rig->config.admits = rig_admits;
+	rig->config.admits_context = rig;
+}
+
 /* As network/stages.c joins them. */
 static void rig_make_front(struct rig *rig)
 {
@@ -106,6 +158,8 @@ static void rig_make_front(struct rig *rig)
 	free(config);
 	rig->port.keeps_macs = true;
 	bridge_set_gateway(rig->bridge, gateway_guest_side(rig->gateway));
+	if (rig->config.policy)
+		rig_make_filter(rig);
 }
 
 static void rig_make_nat(struct rig *rig)
@@ -200,6 +254,7 @@ void rig_free(struct rig *rig)
 	rig->nat = nat_free(rig->nat);
 	rig->gateway = gateway_free(rig->gateway);
 	rig->bridge = bridge_free(rig->bridge);
+	rig->filter = filter_free(rig->filter);
 	rig_link_done(&rig->up);
 	rig_link_done(&rig->down);
 	rig_host_done(&rig->host);

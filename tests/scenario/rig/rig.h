@@ -5,7 +5,7 @@
  *     guest --up--> [ nat ] <--> fake host <--> peers
  *           <-down--
  *
- *     guest --up--> [ bridge, gateway, nat ] <--> fake host <--> peers     (config.whole)
+ *     guest --up--> [ filter, bridge, gateway, nat ] <--> fake host <--> peers     (config.whole)
  *           <-down--
  */
 
@@ -15,6 +15,7 @@
 #include "base/drop.h"
 #include "base/log.h"
 #include "bridge/bridge.h"
+#include "filter/filter.h"
 #include "gateway/gateway.h"
 #include "nat/nat.h"
 #include "nat/tcp_flow.h"
@@ -40,6 +41,8 @@ struct rig_config {
 	/* The network's rules; NULL = none. */
 	bool (*admits)(void *context, const struct nat_question *question);
 	void *admits_context;
+	/* Real ones in their place, and the filter's stage: whole. Taken over. */
+	struct filter_policy *policy;
 };
 
 struct rig {
@@ -56,6 +59,7 @@ struct rig {
 	struct rig_host host;
 	struct bridge *bridge;	 /* whole */
 	struct gateway *gateway; /* whole */
+	struct filter *filter;	 /* whole, with a policy */
 	struct frame_sink *ingress;
 	uint32_t guest_port; /* the bridge port that the guest is on */
 	uint32_t sockets_at_start;

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/compiler.h"
 #include "wire/frame.h"
 
@@ -21,6 +22,12 @@ struct fixture {
 	struct filter *filter;
 	struct frame_sink *ingress;
 	uint8_t leased; /* the last byte of the address of MAC ...:02; 0 = none */
+	uint64_t until_ns;
+	uint32_t changes;
+	unsigned asked;
+	uint64_t now_ns;
+	struct clock clock;
+	struct loop *loop;
 };
 
 static void bridge_push(struct frame_sink *sink, struct frame *frame)
@@ -45,16 +52,41 @@ static const struct frame_sink_ops bridge_ops = { .push = bridge_push,
 						  .room = bridge_room };
 
 /* 02:..:02 and 02:..:03 may be here. */
-static bool address_of(void *context, const struct mac_addr *mac, struct ip_addr *ret_addr)
+static bool address_of(void *context, const struct mac_addr *mac, struct ip_addr *ret_addr,
+		       uint64_t *ret_until_ns)
 {
 	struct fixture *fixture = context;
 
+	fixture->asked++;
+	*ret_until_ns = fixture->until_ns;
 	if (mac->octet[5] != 2 && mac->octet[5] != 3)
 		return false;
 	*ret_addr = (struct ip_addr){ .family = IP_FAMILY_NONE };
 	if (fixture->leased != 0)
 		*ret_addr = ip_addr_from_v4(UINT32_C(0x0a000000) | fixture->leased);
 	return true;
+}
+
+static uint32_t address_changes(void *context)
+{
+	return ((struct fixture *)context)->changes;
+}
+
+static void lease(struct fixture *fixture, uint8_t last)
+{
+	fixture->leased = last;
+	fixture->changes++;
+}
+
+static uint64_t clock_says(const struct clock *clock)
+{
+	return container_of((void *)(uintptr_t)clock, struct fixture, clock)->now_ns;
+}
+
+static void pass(struct fixture *fixture, uint64_t ns)
+{
+	fixture->now_ns += ns;
+	assert_int_equal(loop_run_once(fixture->loop, 0), 0);
 }
 
 static struct filter_policy *policy_of(const char *allow, const char *block)
@@ -76,12 +108,19 @@ static struct filter_policy *policy_of(const char *allow, const char *block)
 static int setup(void **state)
 {
 	static struct fixture fixture;
-	const struct filter_config config = { .gateway = ip_addr_from_v4(0x0a000001),
-					      .port_capacity = 2,
-					      .address_of = address_of,
-					      .context = &fixture };
+	struct filter_config config = { .gateway = ip_addr_from_v4(0x0a000001),
+					.port_capacity = 2,
+					.address_of = address_of,
+					.address_changes = address_changes,
+					.context = &fixture };
 
-	fixture = (struct fixture){ .bridge.ops = &bridge_ops, .leased = 2 };
+	fixture = (struct fixture){ .bridge.ops = &bridge_ops,
+				    .leased = 2,
+				    .until_ns = UINT64_MAX,
+				    .now_ns = 1000,
+				    .clock.now_ns = clock_says };
+	assert_int_equal(loop_new(&fixture.clock, &fixture.loop), 0);
+	config.loop = fixture.loop;
 	assert_int_equal(
 		filter_new(&config, policy_of(NULL, NULL), &fixture.drops, &fixture.filter), 0);
 	fixture.ingress = filter_port_add(fixture.filter, 1, &fixture.bridge);
@@ -94,6 +133,7 @@ static int teardown(void **state)
 	struct fixture *fixture = *state;
 
 	filter_free(fixture->filter);
+	loop_free(fixture->loop);
 	return 0;
 }
 
@@ -136,25 +176,53 @@ static void test_the_address_comes_later(void **state)
 {
 	struct fixture *fixture = *state;
 
-	fixture->leased = 0;
+	lease(fixture, 0);
 	send_arp(fixture, 2, 0);
 	assert_int_equal(fixture->pushed, 1);
 	send_arp(fixture, 2, 2);
 	assert_int_equal(fixture->drops.count[DROP_BAD_ARP], 1);
-	fixture->leased = 2;
+	lease(fixture, 2);
 	send_arp(fixture, 2, 2);
 	assert_int_equal(fixture->pushed, 2);
 	send_arp(fixture, 2, 3);
 	assert_int_equal(fixture->drops.count[DROP_BAD_ARP], 2);
 	/* Another lease, and the end of it: what was its own is not any more, perhaps it is another's. */
-	fixture->leased = 4;
+	lease(fixture, 4);
 	send_arp(fixture, 2, 2);
 	assert_int_equal(fixture->drops.count[DROP_BAD_ARP], 3);
 	send_arp(fixture, 2, 4);
 	assert_int_equal(fixture->pushed, 3);
-	fixture->leased = 0;
+	lease(fixture, 0);
 	send_arp(fixture, 2, 4);
 	assert_int_equal(fixture->drops.count[DROP_BAD_ARP], 4);
+}
+
+/* Asked once for as long as nothing changes, and again when its time is over. */
+static void test_asks_when_something_changed(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->until_ns = fixture->now_ns + 10;
+	for (unsigned i = 0; i < 5; i++)
+		send_arp(fixture, 2, 2);
+	assert_int_equal(fixture->asked, 1);
+	send_arp(fixture, 3, 2); /* the port is another's: no question */
+	assert_int_equal(fixture->asked, 1);
+	assert_int_equal(fixture->drops.count[DROP_BAD_SOURCE_MAC], 1);
+	pass(fixture, 9);
+	send_arp(fixture, 2, 2);
+	assert_int_equal(fixture->asked, 1);
+	fixture->leased = 0; /* the time is over */
+	fixture->until_ns = UINT64_MAX;
+	pass(fixture, 1);
+	send_arp(fixture, 2, 2);
+	assert_int_equal(fixture->asked, 2);
+	assert_int_equal(fixture->drops.count[DROP_BAD_ARP], 1);
+	lease(fixture, 2);
+	send_arp(fixture, 2, 2);
+	send_arp(fixture, 2, 2);
+	assert_int_equal(fixture->asked, 3);
+	assert_int_equal(fixture->pushed, 8);
 }
 
 static void test_flush_and_room_go_through(void **state)
@@ -227,7 +295,9 @@ static void test_documents(void **state)
 					      .port_capacity = 2,
 					      .has_documents = true,
 					      .address_of = address_of,
-					      .context = fixture };
+					      .address_changes = address_changes,
+					      .context = fixture,
+					      .loop = fixture->loop };
 
 	filter_set_policy(fixture->filter, policy_of(NULL, "0.0.0.0/0"));
 	assert_false(admits(fixture, FILTER_OUT, 0x0a000001, 6, 80));
@@ -253,6 +323,7 @@ int main(void)
 		TEST(test_name_server_only),
 		TEST(test_dhcp_stays_at_home),
 		TEST(test_documents),
+		TEST(test_asks_when_something_changed),
 	};
 
 	return cmocka_run_group_tests_name("filter", tests, NULL, NULL);

@@ -29,11 +29,13 @@ struct cases {
 static const char *cases_file;
 static unsigned policies;
 
-static bool nobody(void *context, const struct mac_addr *mac, struct ip_addr *ret_addr)
+static bool nobody(void *context, const struct mac_addr *mac, struct ip_addr *ret_addr,
+		   uint64_t *ret_until_ns)
 {
 	(void)context;
 	(void)mac;
 	(void)ret_addr;
+	(void)ret_until_ns;
 	return false;
 }
 

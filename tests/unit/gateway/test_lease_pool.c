@@ -48,7 +48,7 @@ static struct lease *take(struct mac_addr mac, uint32_t port, uint64_t now_ns)
 	struct lease *lease = offer(mac, port, now_ns);
 
 	if (lease)
-		lease_pool_bind(lease, port, now_ns);
+		lease_pool_bind(&pool, lease, port, now_ns);
 	return lease;
 }
 
@@ -116,7 +116,7 @@ static void grants_wishes_that_are_free(void **state)
 	start(24, 1);
 	lease = lease_pool_offer(&pool, &mac, 0, &wanted, S);
 	assert_true(ip_addr_equal(&lease->addr, &wanted));
-	lease_pool_bind(lease, 0, S);
+	lease_pool_bind(&pool, lease, 0, S);
 	lease = lease_pool_offer(&pool, &other, 1, &wanted, S);
 	assert_false(ip_addr_equal(&lease->addr, &wanted));
 	for (unsigned i = 0; i < 3; i++) {
@@ -126,6 +126,33 @@ static void grants_wishes_that_are_free(void **state)
 		lease = lease_pool_offer(&pool, &mac, 2, wish, S);
 		assert_false(ip_addr_equal(&lease->addr, wish));
 	}
+}
+
+/* Whoever keeps what a lease said is told by the number, and by its time. */
+static void a_change_is_counted(void **state)
+{
+	const struct mac_addr reserved = fixture_mac(2);
+	struct lease *lease;
+	uint32_t changes;
+
+	(void)state;
+	start(24, 1);
+	lease = lease_pool_find_mac(&pool, &reserved);
+	assert_true(lease_owned_until(lease) == UINT64_MAX);
+	changes = pool.changes;
+	lease = take(mac_at(1), 0, S);
+	assert_true(pool.changes != changes);
+	assert_true(lease_owned_until(lease) == (LEASE_S + 1) * S);
+	changes = pool.changes;
+	lease_pool_port_gone(&pool, 0);
+	offer(mac_at(1), 0, 2 * S);
+	assert_int_equal(pool.changes, changes);
+	lease_pool_release(&pool, lease);
+	assert_true(pool.changes != changes);
+	lease = take(mac_at(1), 0, S);
+	changes = pool.changes;
+	lease_pool_quarantine(&pool, lease, 2 * S);
+	assert_true(pool.changes != changes);
 }
 
 /* Every address once, none of the special ones, then nothing. */
@@ -275,6 +302,7 @@ int main(void)
 		cmocka_unit_test_teardown(a_reserved_30_is_nobody_elses, teardown),
 		cmocka_unit_test_teardown(keeps_the_address_of_a_mac, teardown),
 		cmocka_unit_test_teardown(grants_wishes_that_are_free, teardown),
+		cmocka_unit_test_teardown(a_change_is_counted, teardown),
 		cmocka_unit_test_teardown(hands_out_the_whole_subnet, teardown),
 		cmocka_unit_test_teardown(a_port_has_a_share, teardown),
 		cmocka_unit_test_teardown(declines_are_bounded, teardown),
