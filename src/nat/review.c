@@ -81,6 +81,7 @@ void review_begin(struct nat *nat, bool narrower)
 	 * these either, but only these count. */
 	review->number++;
 	review->narrower |= narrower;
+	review->patient_until_ns = nat_now(nat) + REVIEW_PATIENCE_NS;
 	review->stage = REVIEW_TCP;
 	review->next = 0;
 	review->awaited = FRAME_PORT_NONE;
@@ -122,6 +123,7 @@ bool review_has_room(struct review *review, uint32_t port)
 	const struct nat *nat = review->nat;
 
 	if (port >= nat->config.port_capacity || review->is_stuck[port] ||
+	    nat_now(nat) >= review->patient_until_ns ||
 	    frame_sink_room(nat->context.to_guest, port) > 0)
 		return true;
 	review->awaited = port;

@@ -35,6 +35,7 @@ struct review {
 	uint32_t next; /* entry of the stage's table */
 	uint32_t credit;
 	struct timer timer;
+	uint64_t patient_until_ns;
 	uint32_t awaited; /* the port that the sweep waits for; FRAME_PORT_NONE */
 	bool *is_stuck;	  /* [port_capacity]: it was waited for in vain */
 };
@@ -44,7 +45,9 @@ struct review {
 #define REVIEW_CREDIT	  4096
 #define REVIEW_LOOK_COSTS 1
 #define REVIEW_END_COSTS  32
-#define REVIEW_WAIT_NS	  (5 * NS_PER_MS)
+/* For a port that moves nothing; and for all of them together, however slowly they move. */
+#define REVIEW_WAIT_NS	   (200 * NS_PER_MS)
+#define REVIEW_PATIENCE_NS (10 * NS_PER_S)
 
 int review_init(struct nat *nat) MUST_USE;
 void review_done(struct nat *nat);

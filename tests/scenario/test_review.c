@@ -274,7 +274,7 @@ static void test_rules_change_again(void **state)
 #define FEW	  50
 #define FEW_FIT	  10
 #define RST_SIZE  60 /* the shortest frame */
-#define WAIT_MOST (10 * NS_PER_MS)
+#define WAIT_MOST (REVIEW_WAIT_NS + 10 * NS_PER_MS)
 
 /* The guest's port takes a few frames and no more. */
 static void start_few(struct crowd *crowd)
@@ -305,6 +305,25 @@ static void test_full_port_is_awaited(void **state)
 	rig_free(crowd.rig);
 }
 
+/* One that says again and again that it has room is not awaited for ever. */
+static void test_slow_port_is_not_awaited_for_ever(void **state)
+{
+	struct crowd crowd;
+
+	(void)state;
+	start_few(&crowd);
+	for (uint64_t ns = 0; ns < REVIEW_PATIENCE_NS - REVIEW_WAIT_NS; ns += REVIEW_WAIT_NS / 2) {
+		nat_port_ready(crowd.rig->nat, crowd.rig->guest_port);
+		rig_time_run(&crowd.rig->time, REVIEW_WAIT_NS / 2);
+		assert_int_equal(live(&crowd), FEW - FEW_FIT);
+	}
+	nat_port_ready(crowd.rig->nat, crowd.rig->guest_port);
+	rig_time_run(&crowd.rig->time, WAIT_MOST);
+	assert_int_equal(live(&crowd), 0);
+	check_peers(&crowd, FEW);
+	rig_free(crowd.rig);
+}
+
 /* A guest that takes nothing does not hold up the ends of the peers. */
 static void test_stuck_port_is_not_awaited_for_long(void **state)
 {
@@ -325,6 +344,7 @@ int main(void)
 		cmocka_unit_test(test_many_end),
 		cmocka_unit_test(test_rules_change_again),
 		cmocka_unit_test(test_full_port_is_awaited),
+		cmocka_unit_test(test_slow_port_is_not_awaited_for_ever),
 		cmocka_unit_test(test_stuck_port_is_not_awaited_for_long),
 	};
 
