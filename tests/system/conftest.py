@@ -5,7 +5,8 @@
 
 runs them as root: most make network namespaces (lab/topology.py draws them) and real guests under QEMU.
 As an ordinary user those are skipped, and test_cli.py runs.
-The program is $TARTLET_BIN or src/cli/tartlet in the build directory. One guest is booted for all tests
+The program is $TARTLET_BIN or src/cli/tartlet in the build directory. softnet is $SOFTNET_BIN or src/sidecar/softnet.
+One guest is booted for all tests
 that leave it as it was (`vm`, `agent`); a test that stops, kills or reboots boots its own.
 """
 
