@@ -20,7 +20,8 @@
 struct host;
 
 /* Embedded in its owner. Events are EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLERR, EPOLLHUP and are
- * edge-triggered: read and write until -EAGAIN. */
+ * edge-triggered: read and write until -EAGAIN. EPOLLPRI: TCP's urgent byte is on its way, before which
+ * a read stops short although there is more behind it. */
 struct host_socket {
 	void (*ready)(struct host_socket *socket, uint32_t events);
 	int fd;			 /* -1 = closed; in a fake host, a number of its own */

@@ -18,6 +18,7 @@ static uint32_t watched_socket_events(enum watched_socket_kind kind)
 {
 	switch (kind) {
 	case WATCHED_SOCKET_TCP:
+		return EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 	case WATCHED_SOCKET_PAIR:
 		return EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 	case WATCHED_SOCKET_NONE:

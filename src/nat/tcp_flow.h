@@ -85,6 +85,7 @@ struct tcp_flow {
 	bool is_half_open; /* counted among those */
 	bool readable;	   /* the host socket may have bytes, an end or an error */
 	bool hung_up;	   /* an end or an error was announced: stays readable until it is read */
+	bool urgent;	   /* the host sends urgent bytes: a short read is not the last one */
 	bool writable;	   /* false after -EAGAIN, until EPOLLOUT */
 	bool send_wanted;  /* work: try to send data */
 	bool ack_owed;	   /* work: acknowledge; or it waits in table->delayed */

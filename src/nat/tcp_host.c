@@ -50,6 +50,8 @@ void tcp_host_ready(struct host_socket *socket, uint32_t events)
 		return;
 	if (events & END_EVENTS)
 		flow->hung_up = true;
+	if (events & EPOLLPRI)
+		flow->urgent = true;
 	switch (flow->phase) {
 	case TCP_PHASE_CONNECTING:
 		if (events & READ_EVENTS)

@@ -180,7 +180,7 @@ static enum tcp_send_result send_bytes(struct tcp_flow *flow, size_t size)
 		return TCP_SEND_MORE;
 	/* Sockets are edge-triggered: what comes from now on is announced (epoll(7)). */
 	if (flow->backlog.drained)
-		flow->readable = flow->hung_up;
+		flow->readable = flow->hung_up || flow->urgent;
 	notice_bulk(flow, (size_t)got);
 	tcp_output_data(flow, flow->send_next, false, parts, count, place_size > 0);
 	sent_until(flow, flow->send_next + (uint32_t)got);

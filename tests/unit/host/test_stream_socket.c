@@ -235,12 +235,36 @@ static void test_vectors(void **state)
 	rig_done(&rig);
 }
 
+/* Why EPOLLPRI is told: a read stops before the urgent byte, and what is behind it is no event. */
+static void test_urgent(void **state)
+{
+	struct rig rig;
+	struct rig_socket a;
+	struct rig_socket b;
+	char buffer[16];
+
+	(void)state;
+	rig_init(&rig);
+	assert_true(rig_connect_pair(&rig, IP_FAMILY_V4, &a, &b));
+	assert_int_equal(send(a.socket.fd, "abc!", 4, MSG_OOB), 4);
+	assert_int_equal(rig_send(&a, "def"), 3);
+	assert_true(rig_wait(&b, EPOLLPRI));
+	assert_int_equal(rig_receive(&b, buffer, sizeof(buffer)), 3);
+	assert_memory_equal(buffer, "abc", 3);
+	assert_int_equal(rig_receive(&b, buffer, sizeof(buffer)), 3);
+	assert_memory_equal(buffer, "def", 3);
+	host_call(rig.host, close, &a.socket);
+	host_call(rig.host, close, &b.socket);
+	rig_done(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_peek),	       cmocka_unit_test(test_discard),
-		cmocka_unit_test(test_finish),	       cmocka_unit_test(test_send_until_full),
-		cmocka_unit_test(test_close_delivers), cmocka_unit_test(test_vectors),
+		cmocka_unit_test(test_urgent),		cmocka_unit_test(test_peek),
+		cmocka_unit_test(test_discard),		cmocka_unit_test(test_finish),
+		cmocka_unit_test(test_send_until_full), cmocka_unit_test(test_close_delivers),
+		cmocka_unit_test(test_vectors),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,6 +40,7 @@ struct fake_socket {
 	uint8_t *down; /* what the guest shall get */
 	size_t down_head;
 	size_t down_size;
+	size_t down_mark; /* an urgent byte is behind so many: a read stops there. 0: none */
 	size_t peek_offset;
 	const void *last_peek; /* where the last peek put its bytes */
 	bool down_ended;
@@ -167,16 +168,18 @@ static inline int fake_take(struct host *host, struct host_socket *socket, int f
 static inline size_t copy_out(const struct fake_socket *fake, size_t offset,
 			      const struct iovec *iov, size_t count)
 {
+	size_t at = fake->down_head + offset;
+	size_t end = at < fake->down_mark ? fake->down_mark : fake->down_size;
 	size_t done = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		size_t part = fake->down_size - fake->down_head - offset - done;
+		size_t part = end - at - done;
 
 		if (part > iov[i].iov_len)
 			part = iov[i].iov_len;
 		if (part == 0)
 			break;
-		memcpy(iov[i].iov_base, fake->down + fake->down_head + offset + done, part);
+		memcpy(iov[i].iov_base, fake->down + at + done, part);
 		done += part;
 	}
 	return done;

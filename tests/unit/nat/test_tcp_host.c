@@ -93,6 +93,20 @@ static void orphan_errors(void **state)
 	assert_int_equal(tcp_unsent_bytes(fixture->nat), 4);
 }
 
+/* Before an urgent byte a read stops short, and nothing is announced of what is behind it. */
+static void bytes_behind_urgent_ones(void **state)
+{
+	struct fake_socket *fake = open_flow(500);
+
+	(void)state;
+	fake->down_mark = 3;
+	raise(fake, EPOLLPRI);
+	host_gives(fake, "abcdefg", 7);
+	assert_int_equal(expect_segment(TCP_ACK)->size, 3);
+	assert_int_equal(expect_segment(TCP_ACK)->size, 4);
+	expect_nothing();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -102,6 +116,7 @@ int main(void)
 		TEST_KEPT(error_before_the_guest_answers),
 		TEST_BOTH(banner),
 		TEST_BOTH(orphan_errors),
+		TEST_BOTH(bytes_behind_urgent_ones),
 	};
 
 	return cmocka_run_group_tests_name("tcp_host", tests, NULL, NULL);
