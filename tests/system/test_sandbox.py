@@ -114,7 +114,7 @@ def test_calls_are_listed(softnet, softnet_program, lab, place, user, scratch):
     work(vm, lab)
     assert vm.end() == (0, "")
     ended = re.compile(rf"^{vm.process.pid} +\+\+\+ exited", re.MULTILINE)
-    trace = until(lambda: ended.search(text := trace_path.read_text(errors="replace")) and text, 30,
+    trace = until(lambda: ended.search(text := trace_path.read_text(errors="replace")) and text, 120,
                   "the trace's end").splitlines()
     names = listed(softnet_program)
     made = list(calls_of_engine(trace))

@@ -232,13 +232,13 @@ def test_networks_that_come_and_go_are_seen(softnet, lab, private):
         vm = softnet("--allow", f"{private}/32")
         vm.lease()
         # an address of which the informant cannot tell in time is closed, too
-        waiting.until(lambda: vm.tcp(private, echo.port, next(ports)) == "SA", 30, "it is reached")
+        waiting.until(lambda: vm.tcp(private, echo.port, next(ports)) == "SA", 120, "it is reached")
         other = softnet("--subnet", "10.77.9.0/24")
-        waiting.until(lambda: vm.tcp(private, echo.port, next(ports)) == "RA", 30, "it is closed")
+        waiting.until(lambda: vm.tcp(private, echo.port, next(ports)) == "RA", 120, "it is closed")
         peers = len(echo.peers)
         assert vm.tcp(private, echo.port, next(ports)) == "RA" and len(echo.peers) == peers
         assert other.end() == (0, "")
-        waiting.until(lambda: vm.tcp(private, echo.port, next(ports)) == "SA", 30, "it is reached again")
+        waiting.until(lambda: vm.tcp(private, echo.port, next(ports)) == "SA", 120, "it is reached again")
     assert vm.end() == (0, "")
 
 

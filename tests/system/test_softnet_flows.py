@@ -221,7 +221,7 @@ def test_echo(vm, wire, lab):
                        for kind, code in ((3, 1), (3, 4), (4, 0), (5, 1), (9, 0), (10, 0), (11, 0), (12, 0), (13, 0),
                                           (15, 0), (17, 0), (30, 0), (42, 0))])
     assert passed == []
-    lab.server.run("ping", "-c", "1", "-W", "5", topology.HOST)
+    lab.server.run("ping", "-c", "1", "-W", "60", topology.HOST)
     assert not any(ICMP in frame for frame in vm.settle())
     rules(vm, allow=[])
     passed, heard = sent(vm, wire, way / ICMP(id=500, seq=10) / b"ping")
