@@ -24,9 +24,6 @@
 #include "sidecar/control_channel.h"
 #include "sidecar/policy_rpc.h"
 #include "sidecar/sandbox.h"
-#ifdef SANDBOX_PROOF
-#include "sidecar/sandbox_prove.h"
-#endif
 #include "sidecar/softnet_keeper.h"
 #include "sidecar/softnet_network.h"
 
@@ -167,10 +164,6 @@ static int lock_sandbox(struct softnet *softnet, struct error *err)
 
 	for (size_t i = 0; r == 0 && sandbox_missing(&softnet->sandbox, i); i++)
 		fprintf(stderr, "%s\n", sandbox_missing(&softnet->sandbox, i));
-#ifdef SANDBOX_PROOF /* softnet-proof, a program of the tests */
-	if (r == 0)
-		sandbox_prove(stderr, SANDBOX_PROOF);
-#endif
 	return r;
 }
 

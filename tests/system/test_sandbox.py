@@ -1,6 +1,6 @@
-"""The sandbox of softnet as a program: what its engine tries in vain from inside, which system calls it makes under
-traffic, and what it says where a kernel lacks a layer (strace stands in for such a kernel). The layers one by one:
-tests/unit/sidecar/test_sandbox*.c."""
+"""The sandbox of softnet as a program: which system calls its engine makes under traffic, and what it says where a
+kernel lacks a layer (strace stands in for such a kernel). What it tries in vain: test_softnet_sandbox.py; the layers
+one by one: tests/unit/sidecar/test_sandbox*.c."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 from lab import servers, topology
-from lab.softnet import MAC, Softnet
+from lab.softnet import Softnet
 from lab.waiting import until
 from scapy.all import DNS, DNSQR, ICMP, TCP, Raw
 
@@ -27,36 +27,6 @@ def user(request, place):
     for path in place, place / "softnet":
         os.chown(path, NOBODY, NOBODY)
     return ("setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups")
-
-
-def beside(softnet_program, name):
-    program = pathlib.Path(softnet_program).parent / name
-    assert os.access(program, os.X_OK), f"{program} is not a program: build first"
-    return program
-
-
-def test_from_inside(softnet_program, lab, place, user):
-    """Every attempt of the engine's process is refused by the filter, and it goes on to serve its VM."""
-    vm = Softnet(beside(softnet_program, "softnet-proof"), lab.host, place, "--sandbox", "strict", wrapper=user)
-    vm.lease()
-    code, said = vm.end()
-    assert code == 0
-    *attempts, end = said.splitlines()
-    assert end == "end" and len(attempts) > 50
-    others = [line for line in attempts if not line.endswith(": EPERM")]
-    # A pair of sockets can be had; nobody listens here, and where one does, test_sandbox_filter.c has them refused.
-    assert others == ["connect to a unix socket: ENOENT", "connect to an abstract socket: ECONNREFUSED"]
-    for name in "read a file", "create a file", "write a file", "execute a program", "be traced", "fork", \
-            "make a unix socket":
-        assert f"{name}: EPERM" in attempts
-
-
-def test_the_program_itself_has_no_hook(softnet_program):
-    for name, has in ("softnet-proof", True), ("softnet", False):
-        program = beside(softnet_program, name)
-        symbols = subprocess.run(["nm", program], check=True, capture_output=True, text=True).stdout
-        assert ("sandbox_prove" in symbols) == has
-        assert (b"execute a program" in program.read_bytes()) == has
 
 
 # --- system calls under traffic -------------------------------------------------------------------
