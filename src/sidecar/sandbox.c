@@ -67,16 +67,14 @@ static int die_with_parent(const struct sandbox *sandbox, struct error *err)
 	return 0;
 }
 
-/* /proc while it has a path. An fd or negative errno. */
-static int open_proc(struct error *err)
+/* While it has a path. An fd or negative errno: in some roots there is none, and so no user namespace. */
+static int open_proc(void)
 {
 	int fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd >= 0)
 		return fd;
-	int r = -errno;
-	error_set(err, "cannot open /proc: %s", strerror(-r));
-	return r;
+	return -errno;
 }
 
 static const char *user_namespace_hint(int reason)
@@ -94,7 +92,9 @@ static int make_user_namespace(struct sandbox *sandbox, int proc_fd, int flags, 
 	if (sandbox->tried_user_namespace)
 		return 0;
 	sandbox->tried_user_namespace = true;
-	int r = sandbox_make_user_namespace(sandbox, flags, proc_fd);
+	int r = proc_fd;
+	if (r >= 0)
+		r = sandbox_make_user_namespace(sandbox, flags, proc_fd);
 	return r < 0 ? sandbox_miss(sandbox, kinds, r, user_namespace_hint(r), err) : 0;
 }
 
@@ -110,9 +110,7 @@ static int prepare_pid_namespace(struct sandbox *sandbox, struct error *err)
 				    " (it would cost this process the capabilities that it was "
 				    "given, for want of CAP_SYS_ADMIN)",
 				    err);
-	autoclose int proc_fd = open_proc(err);
-	if (proc_fd < 0)
-		return proc_fd;
+	autoclose int proc_fd = open_proc();
 	return make_user_namespace(sandbox, proc_fd, CLONE_NEWPID, "user and PID namespaces", err);
 }
 
@@ -203,9 +201,7 @@ static int forbid_new_privileges(const struct sandbox *sandbox, struct error *er
 
 int sandbox_enter(struct sandbox *sandbox, struct error *err)
 {
-	autoclose int proc_fd = open_proc(err);
-	if (proc_fd < 0)
-		return proc_fd;
+	autoclose int proc_fd = open_proc();
 	int r = enter_namespaces(sandbox, proc_fd, err);
 	if (r == 0)
 		r = sandbox_empty_bounding_set(sandbox, err);

@@ -105,13 +105,13 @@ static void be_inmate(struct sandbox *sandbox, int channel_fd, FILE *report, int
 
 /* --- the runner ------------------------------------------------------------------------- */
 
-static void report_status(FILE *report, pid_t pid)
+static void report_status(FILE *report, int proc_fd, pid_t pid)
 {
 	char path[64];
 	char line[256];
 
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	FILE *status = fopen(path, "re");
+	snprintf(path, sizeof(path), "%d/status", (int)pid);
+	FILE *status = fdopen(openat(proc_fd, path, O_RDONLY | O_CLOEXEC), "r");
 	if (!status)
 		abort();
 	while (fgets(line, sizeof(line), status))
@@ -130,6 +130,8 @@ static void run_inmate(const struct plan *plan, FILE *report)
 
 	int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	read_namespaces(proc_fd, before);
+	if (plan->directory && (chroot(plan->directory) < 0 || chdir("/") < 0))
+		abort();
 	pid_t child = sandbox_fork(&sandbox, &plan->options, &channel_fd, &err);
 	if (child == 0)
 		be_inmate(&sandbox, channel_fd, report, proc_fd, before);
@@ -138,8 +140,12 @@ static void run_inmate(const struct plan *plan, FILE *report)
 		return;
 	}
 	if (read(channel_fd, &ready, 1) == 1)
-		report_status(report, child);
+		report_status(report, proc_fd, child);
 	fprintf(report, "parent is: %u %u\n", geteuid(), getegid());
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+	if (sandbox_kernel_real.capget(&header, data) == 0)
+		fprintf(report, "parent may: %x %x\n", data[0].permitted, data[1].permitted);
 	(void)fd_close(channel_fd);
 	(void)waitpid(child, NULL, 0);
 }
@@ -211,6 +217,8 @@ static void has_every_layer(void **state)
 		snprintf(line, sizeof(line), "parent is: %u %u\n", is_as_root(&plan) ? 0 : user,
 			 is_as_root(&plan) ? getegid() : group);
 		assert_says(line);
+		if (!is_as_root(&plan))
+			assert_says("parent may: 0 0\n");
 	}
 }
 
@@ -449,6 +457,30 @@ static void goes_on_as_root_where_there_is_nobody_else(void **state)
 		    "a user in this user namespace?)\n");
 }
 
+/* Where there is no /proc, say in a chroot. */
+static void goes_on_without_proc(void **state)
+{
+	char directory[] = "/tmp/sandbox-test-XXXXXX";
+	struct plan plan = plan_as(false);
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_non_null(mkdtemp(directory));
+	plan.directory = directory;
+	carry_out(&plan);
+	assert_says_not("error:");
+	assert_says("missing: no empty root: Invalid argument; ");
+	assert_says("missing: no user namespace: No such file or directory; ");
+	assert_says("Uid:\t65534\t65534\t65534\t65534\n");
+	assert_says("pid: own\n");
+	assert_says("list: EACCES\n");
+	assert_rights_gone();
+	plan.options.strict = true;
+	carry_out(&plan);
+	assert_says("error: EINVAL: the sandbox has no empty root: ");
+	assert_int_equal(rmdir(directory), 0);
+}
+
 /* What every kernel has is no layer that may be missing. */
 static void needs_the_rest(void **state)
 {
@@ -564,6 +596,7 @@ int main(void)
 		cmocka_unit_test_setup(goes_on_without_landlock, sandbox_rig_reset),
 		cmocka_unit_test_setup(goes_on_as_root_where_there_is_nobody_else,
 				       sandbox_rig_reset),
+		cmocka_unit_test_setup(goes_on_without_proc, sandbox_rig_reset),
 		cmocka_unit_test_setup(needs_the_rest, sandbox_rig_reset),
 		cmocka_unit_test_setup(dies_with_its_parent, sandbox_rig_reset),
 		cmocka_unit_test_setup(an_orphan_does_not_start, sandbox_rig_reset),
