@@ -44,6 +44,20 @@ int fd_set_cloexec(int fd)
 	return 0;
 }
 
+bool fd_fill_standard(void)
+{
+	int fd;
+
+	do {
+		/* Without O_CLOEXEC: like any standard stream they are for children, too. */
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return false;
+	(void)close(fd);
+	return true;
+}
+
 unsigned long fd_raise_limit(void)
 {
 	struct rlimit limit;

@@ -1,6 +1,8 @@
 #pragma once
 /* File descriptors: `int x_fd`, -1 = none. */
 
+#include <stdbool.h>
+
 #include "base/compiler.h"
 
 /* Closes unless negative (none, or a negative errno); keeps errno. Returns -1, to be assigned back. */
@@ -9,6 +11,9 @@ int fd_close(int fd);
 int fd_set_nonblocking(int fd) MUST_USE;
 int fd_set_blocking(int fd) MUST_USE;
 int fd_set_cloexec(int fd) MUST_USE;
+/* Fills 0, 1 and 2 by /dev/null where they are closed: no file of ours is to get such a number, since messages would be
+ * written into it. False: not even that can be opened. */
+bool fd_fill_standard(void) MUST_USE;
 /* Raises the soft limit of open files to the hard one; returns the limit in force. */
 unsigned long fd_raise_limit(void);
 

@@ -1,15 +1,14 @@
 /* tartlet: runs virtual machines with native vmnet networking. */
 
 #include <argp.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/compiler.h"
+#include "base/fd.h"
 #include "cli/command.h"
 #include "cli/completion.h"
 
@@ -107,24 +106,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 }
 
 /*
- * Whoever starts us with a standard stream closed would have a message written, or QEMU's standard
- * streams put, into whatever file of ours got the number.
- */
-static bool fill_standard_fds(void)
-{
-	int fd;
-
-	do {
-		/* Without O_CLOEXEC: like any standard stream they are for children, too. */
-		fd = open("/dev/null", O_RDWR);
-	} while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd < 0)
-		return false;
-	(void)close(fd);
-	return true;
-}
-
-/*
  * The descriptions of a help text begin where the longest of our options ends: one that has to go to the next
  * line gets its indentation wrong where glibc's buffer is just full. A variable is the only way to say
  * it; it is not for the environment of what we start.
@@ -163,7 +144,8 @@ int main(int argc, char **argv)
 	static char program[] = "tartlet";
 	struct choice choice = { 0 };
 
-	if (!fill_standard_fds())
+	/* Nor may QEMU's standard streams be put into a file of ours. */
+	if (!fd_fill_standard())
 		return COMMAND_FAILED;
 	argp_program_version = "tartlet " TARTLET_VERSION;
 	/* A closed pipe is an error of a write, not the end of a VM. */

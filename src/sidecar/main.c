@@ -2,7 +2,9 @@
 
 #include <argp.h>
 #include <signal.h>
+#include <stdlib.h>
 
+#include "base/fd.h"
 #include "sidecar/softnet.h"
 #include "sidecar/softnet_options.h"
 
@@ -12,6 +14,8 @@ int main(int argc, char **argv)
 	static const struct softnet_hooks no_hooks;
 	struct softnet_options options;
 
+	if (!fd_fill_standard())
+		return EXIT_FAILURE;
 	argp_program_version = "softnet " TARTLET_VERSION;
 	/* A closed pipe is an error of a write, not the end of a VM's network. */
 	signal(SIGPIPE, SIG_IGN);

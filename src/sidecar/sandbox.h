@@ -18,6 +18,9 @@
 #include "base/compiler.h"
 #include "base/error.h"
 
+/* nobody and nogroup: the kernel's own number for a user whom it cannot name. */
+#define SANDBOX_NOBODY 65534
+
 struct sandbox_kernel;
 
 struct sandbox_options {
@@ -28,6 +31,8 @@ struct sandbox_options {
 };
 
 /* User, PID, mount, IPC and UTS namespaces, root, ids, Landlock. */
+/* nobody and nogroup: the kernel's own number for a user whom it cannot name. */
+#define SANDBOX_NOBODY	     65534
 #define SANDBOX_MISSING_MOST 8
 
 /* All zero before sandbox_fork(); tests may set the kernel. */

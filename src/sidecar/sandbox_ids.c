@@ -6,9 +6,6 @@
 
 #include "sidecar/sandbox_internal.h"
 
-/* nobody and nogroup: the kernel's own number for a user whom it cannot name. */
-#define NOBODY 65534
-
 static bool is_to_change(const struct sandbox *sandbox)
 {
 	return sandbox->options.has_user || geteuid() == 0;
@@ -32,8 +29,8 @@ static int change(struct sandbox *sandbox, uid_t user, gid_t group)
 int sandbox_ids_change(struct sandbox *sandbox, struct error *err)
 {
 	const struct sandbox_options *options = &sandbox->options;
-	uid_t user = options->has_user ? options->user : NOBODY;
-	gid_t group = options->has_user ? options->group : NOBODY;
+	uid_t user = options->has_user ? options->user : SANDBOX_NOBODY;
+	gid_t group = options->has_user ? options->group : SANDBOX_NOBODY;
 
 	if (!is_to_change(sandbox))
 		return 0;

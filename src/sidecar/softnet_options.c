@@ -9,6 +9,7 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/compiler.h"
 #include "base/error.h"
@@ -16,6 +17,7 @@
 #include "base/text.h"
 #include "control/control_json.h"
 #include "sidecar/control_channel.h"
+#include "sidecar/sandbox.h"
 #include "spec/subnet_spec.h"
 
 #define FAILED		  1 /* Softnet knows no other */
@@ -324,6 +326,13 @@ static void find_user(struct argp_state *state, struct softnet_options *options,
 	options->group = user->pw_gid;
 }
 
+/* Who it would be without the options: a group alone does not choose. */
+static void keep_user(struct softnet_options *options)
+{
+	options->has_user = true;
+	options->user = geteuid() == 0 ? SANDBOX_NOBODY : geteuid();
+}
+
 static void find_group(struct argp_state *state, struct softnet_options *options, const char *name)
 {
 	char buffer[NAMES_SIZE];
@@ -378,9 +387,9 @@ static void check(struct argp_state *state, const struct parse *parse)
 	check_descriptors(state, options);
 	if (parse->user)
 		find_user(state, options, parse->user);
-	if (parse->group && !parse->user)
-		argp_error(state, "--group needs --user");
 	else if (parse->group)
+		keep_user(options);
+	if (parse->group)
 		find_group(state, options, parse->group);
 }
 

@@ -1,12 +1,14 @@
 """softnet, the sidecar, as a program: what it is told, what it says, and how it ends."""
 
 import contextlib
+import grp
 import itertools
 import os
 import pathlib
 import select
 import signal
 import socket
+import struct
 import subprocess
 
 import pytest
@@ -145,6 +147,56 @@ def test_port_is_taken(softnet_program, lab, place, softnet):
     with pytest.raises(AssertionError, match="4022.*first"):
         Softnet(softnet_program, lab.host, place, "--expose", "127.0.0.1:4022:22")
     assert vm.end()[0] == 0
+
+
+def test_as_tart_starts_it(softnet_program, lab, dns, place):
+    """Its command line, the VM as standard input, the control channel as standard output, and standard error closed: none
+    of its own files gets that number, into which a message would be written."""
+    (place / "softnet").mkdir(mode=0o700)
+    with contextlib.ExitStack() as stack:
+        vm, vm_end = map(stack.enter_context, socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
+        control, control_end = map(stack.enter_context, socket.socketpair())
+        process = lab.host.popen(
+            softnet_program, "--vm-fd", "0", "--vm-mac-address", MAC, "--vm-net-type", "nat", "--bootpd-lease-time", "600",
+            "--group", "daemon", "--allow", "192.168.0.0/16,@host", "--block", "10.0.0.0/8", "--control-fd", "1",
+            "--state-directory", place, "--runtime-directory", place / "softnet", stdin=vm_end, stdout=control_end,
+            preexec_fn=lambda: os.close(2))
+        vm_end.close()
+        control_end.close()
+        control.settimeout(120)
+        control.sendall(b'{"jsonrpc": "2.0", "id": 1, "method": "softnet.policy.get"}\n')
+        assert b'"block":["10.0.0.0/8"]' in control.recv(65536)
+        [engine] = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
+        for pid in process.pid, engine:
+            assert os.readlink(f"/proc/{pid}/fd/2") == "/dev/null"
+        status = status_of(engine)
+        assert (status["Uid"][0], status["Gid"][0]) == (str(NOBODY), str(grp.getgrnam("daemon").gr_gid))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(120) == 0
+
+
+@pytest.mark.parametrize("kind", ["connected", "listening"])
+def test_vhost_user(softnet_program, lab, dns, place, kind):
+    """Either kind of socket is answered, in the sandbox, and by the protocol."""
+    with contextlib.ExitStack() as stack:
+        if kind == "connected":
+            vm, theirs = map(stack.enter_context, socket.socketpair())
+        else:
+            vm, theirs = (stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(2))
+            theirs.bind(str(place / "vm"))
+            theirs.listen(1)
+            vm.connect(str(place / "vm"))
+        process = lab.host.popen(softnet_program, "--vm-fd", theirs.fileno(), "--vm-mac-address", MAC, "--attach",
+                                 "vhost-user", "--state-directory", place, pass_fds=[theirs.fileno()])
+        theirs.close()
+        vm.settimeout(120)
+        vm.sendall(struct.pack("=III", 1, 1, 0))  # VHOST_USER_GET_FEATURES, version 1
+        request, flags, size = struct.unpack("=III", vm.recv(12, socket.MSG_WAITALL))
+        assert (request, flags, size) == (1, 5, 8)
+        vm.close()
+        if kind == "listening":  # the next VM may come
+            process.terminate()
+        assert process.wait(120) == 0
 
 
 # --- two processes ------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -60,6 +61,34 @@ static void test_raise_limit(void **state)
 	assert_int_equal(fd_raise_limit(), limit.rlim_max);
 }
 
+static bool is_null(int fd)
+{
+	struct stat is;
+	struct stat null;
+
+	assert_int_equal(stat("/dev/null", &null), 0);
+	return fstat(fd, &is) == 0 && is.st_rdev == null.st_rdev && S_ISCHR(is.st_mode);
+}
+
+static void test_fill_standard(void **state)
+{
+	int kept = dup(STDERR_FILENO);
+	int next = open("/dev/null", O_RDONLY);
+
+	(void)state;
+	assert_int_equal(close(next), 0);
+	assert_int_equal(close(STDERR_FILENO), 0);
+	bool filled = fd_fill_standard();
+	bool null = is_null(STDERR_FILENO);
+	assert_int_equal(dup2(kept, STDERR_FILENO), STDERR_FILENO);
+	assert_int_equal(close(kept), 0);
+	assert_true(filled && null);
+	/* And what is open already stays what it is, with no descriptor more. */
+	assert_true(fd_fill_standard());
+	assert_int_equal(open("/dev/null", O_RDONLY), kept);
+	assert_int_equal(close(kept), 0);
+}
+
 static int open_in_scope(void)
 {
 	autoclose int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -82,9 +111,8 @@ static void test_scope(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_close),
-		cmocka_unit_test(test_flags),
-		cmocka_unit_test(test_raise_limit),
+		cmocka_unit_test(test_close),	    cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_raise_limit), cmocka_unit_test(test_fill_standard),
 		cmocka_unit_test(test_scope),
 	};
 
