@@ -370,9 +370,8 @@ def test_softnet_is_told_to_end(cli, vm):
 def test_softnet_is_lost(cli, vm, attach):
     """QEMU says what no network understands: softnet ends, and with it the run."""
     running = cli.start(vm, "--net-softnet", "--net-attach", attach, FAKE_QEMU="babble")
-    code, output, errors = running.end()
-    assert code == 1 and output == "Stopping VM...\n"
-    assert errors.splitlines()[-1] == "Softnet process terminated prematurely"
+    code, _, errors = running.end()
+    assert code == 1 and errors.splitlines()[-1] == "Softnet process terminated prematurely"
 
 
 def test_softnet_and_the_terminal(cli, vm):
