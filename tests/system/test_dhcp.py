@@ -85,8 +85,7 @@ def test_release_and_ask_again(vm, agent):
 def duid_vm(tartlet, guest):
     """Boots the kernel as packaged, and asks for its address with a DUID as client identifier."""
     tartlet.create("duid", guest, kernel="kernel", cmdline="tartlet.client=dhclient")
-    # Without a serial port: it is the one guest of these tests that has no console either.
-    running = tartlet.run("duid", "--net-pcap", tartlet.home / "duid.pcapng", expose=["0:2"], console=False)
+    running = tartlet.run("duid", "--net-pcap", tartlet.home / "duid.pcapng", expose=["0:2"])
     yield running
     running.end()
 
