@@ -195,7 +195,7 @@ void run_options_parse(int argc, char **argv, struct run_options *ret_options)
 		       "  tartlet run debian --net-vmnet-expose 127.0.0.1:8000-8009:8000-8009\n"
 		       "  tartlet run debian --net-vmnet-subnet 10.9.8.0/30 --serial\n"
 		       "  tartlet run debian --net-host\n"
-		       "  tartlet run debian --net-softnet-block 0.0.0.0/0 --net-softnet-allow 192.0.2.7/32:443\n"
+		       "  tartlet run debian --net-softnet-block 0.0.0.0/0 --net-softnet-allow @host\n"
 		       "  tartlet run debian --disk data.qcow2 --disk installer.iso:ro\n"
 		       "  tartlet run debian --dir src:~/src --dir /usr/share/doc:ro,tag=doc",
 	};
