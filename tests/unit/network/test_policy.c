@@ -4,6 +4,8 @@
 
 #include "network_guest.h"
 
+#include "../sanitizer.h"
+
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "wire/icmp.h"
@@ -243,8 +245,8 @@ static void test_many_rules_are_replaced(void **state)
 	assert_int_equal(vmnet_network_visit_policy(network, NULL, NULL, &status, NULL),
 			 VMNET_SUCCESS);
 	assert_int_equal(status.rule_count, MANY);
-	print_message("%d rules in %llu us\n", MANY, (unsigned long long)(best_ns / 1000));
-	assert_true(best_ns < REPLACED_MS * NS_PER_MS);
+	print_message("# %d rules in %llu us\n", MANY, (unsigned long long)(best_ns / 1000));
+	assert_true(IS_SANITIZED || best_ns < REPLACED_MS * NS_PER_MS);
 	end(network, &guest);
 	free(texts);
 	free(rules);
