@@ -21,9 +21,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "carrier.h"
 #include "probe.h"
 #include "vhost_front_end.h"
 
@@ -42,16 +42,6 @@
 	 VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_HOST_TSO4 | VIRTIO_NET_F_HOST_TSO6 |               \
 	 VIRTIO_NET_F_GUEST_TSO4 | VIRTIO_NET_F_GUEST_TSO6 | VHOST_USER_F_PROTOCOL_FEATURES)
 
-struct virtio_options {
-	const char *device;
-	const char *path;
-	double limit;
-};
-
-enum {
-	KEY_LIMIT = 256,
-};
-
 struct guest {
 	int tap_fd;
 	struct vhost_front_end end;
@@ -59,34 +49,17 @@ struct guest {
 	uint16_t offered;   /* the available index that was last looked at for a kick */
 };
 
-static int open_tap(const char *name)
+static int open_tap(const struct carrier *carrier)
 {
-	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
-	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	int fd = carrier_open_tap(carrier, IFF_VNET_HDR);
 	int header_size = HEADER_SIZE;
 	int little_endian = 1;
 
-	if (strlen(name) >= sizeof(request.ifr_name))
-		probe_fail("\"%s\" is too long for a network device", name);
-	memcpy(request.ifr_name, name, strlen(name));
-	if (fd < 0 || ioctl(fd, TUNSETIFF, &request) < 0 ||
-	    ioctl(fd, TUNSETVNETHDRSZ, &header_size) < 0 ||
+	if (ioctl(fd, TUNSETVNETHDRSZ, &header_size) < 0 ||
 	    ioctl(fd, TUNSETVNETLE, &little_endian) < 0 ||
 	    ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) < 0)
-		probe_fail("no TAP device %s: %s", name, strerror(errno));
-	return fd;
-}
-
-static int open_socket(const char *path)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (strlen(path) >= sizeof(address.sun_path))
-		probe_fail("\"%s\" is too long for a socket", path);
-	memcpy(address.sun_path, path, strlen(path));
-	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		probe_fail("cannot connect to %s: %s", path, strerror(errno));
+		probe_fail("no offloads on the TAP device %s: %s", carrier->device,
+			   strerror(errno));
 	return fd;
 }
 
@@ -234,55 +207,18 @@ static _Noreturn void carry(struct guest *guest)
 	}
 }
 
-static error_t parse(int key, char *argument, struct argp_state *state)
-{
-	struct virtio_options *options = state->input;
-
-	switch (key) {
-	case KEY_LIMIT:
-		options->limit = probe_parse_number(state, "--limit", argument, 0.01, 86400);
-		return 0;
-	case ARGP_KEY_ARG:
-		if (!options->device)
-			options->device = argument;
-		else if (!options->path)
-			options->path = argument;
-		else
-			argp_error(state, "unexpected argument \"%s\"", argument);
-		return 0;
-	case ARGP_KEY_END:
-		if (!options->path)
-			argp_error(state, "a device and a socket are needed");
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
 int main(int argc, char **argv)
 {
-	static const struct argp_option table[] = {
-		{ "limit", KEY_LIMIT, "S", 0, "Ends after this (default 600)", 0 },
-		{},
-	};
-	static const struct argp parser = {
-		.options = table,
-		.parser = parse,
-		.args_doc = "DEVICE SOCKET",
-		.doc = "Makes a TAP device and carries its frames to a vhost-user back end by virtqueues, "
-		       "until SIGTERM.\v"
-		       "Example:\n"
-		       "  bench-virtio tap0 /run/guest.sock\n",
-	};
-	struct virtio_options options = { .limit = 600 };
+	const struct carrier carrier = carrier_start(
+		argc, argv,
+		"Makes a TAP device and carries its frames to a vhost-user back end by virtqueues, "
+		"until SIGTERM.\v"
+		"Example:\n"
+		"  bench-virtio tap0 /run/guest.sock\n");
 	struct guest guest = {};
 
-	argp_err_exit_status = 64;
-	if (argp_parse(&parser, argc, argv, 0, NULL, &options) != 0)
-		return 64;
-	probe_limit(options.limit);
-	vhost_front_end_init(&guest.end, open_socket(options.path), QUEUE_SIZE, true);
-	guest.tap_fd = open_tap(options.device);
+	vhost_front_end_init(&guest.end, carrier_connect(&carrier, SOCK_STREAM), QUEUE_SIZE, true);
+	guest.tap_fd = open_tap(&carrier);
 	for (uint16_t i = 0; i < QUEUE_SIZE; i++)
 		offer_buffer(&guest, i);
 	vhost_front_end_start(&guest.end, FEATURES, 0);
