@@ -41,10 +41,25 @@ def listed(softnet_program):
 CALL = re.compile(r"(\d+) +(?:<\.\.\. )?(\w+)(?:\(| resumed>)")
 
 
+def filter_set(trace):
+    """Where the filter was set: in one line, or in two where another thread came in between."""
+    interrupted = set()
+    for i, line in enumerate(trace):
+        pid = line.split()[0]
+        asked = "seccomp(SECCOMP_SET_MODE_FILTER" in line
+        if asked and line.endswith("<unfinished ...>"):
+            interrupted.add(pid)
+        elif asked or ("<... seccomp resumed>" in line and pid in interrupted):
+            interrupted.discard(pid)
+            if line.endswith("= 0"):
+                return i
+    raise AssertionError("no filter was set")
+
+
 def calls_of_engine(trace):
     """Lines (name, line) of all but the process that forked the engine, from the filter on."""
     keeper = trace[0].split()[0]
-    begin = next(i for i, line in enumerate(trace) if "seccomp(SECCOMP_SET_MODE_FILTER" in line and line.endswith("= 0"))
+    begin = filter_set(trace)
     engine = trace[begin].split()[0]
     assert engine != keeper
     for line in trace[begin + 1:]:
