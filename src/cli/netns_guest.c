@@ -93,15 +93,9 @@ static void port_is_gone(struct loop_watch *watch, uint32_t events)
 static int open_signals(struct netns_guest *guest)
 {
 	static const int for_program[] = { SIGQUIT, SIGUSR1, SIGUSR2 };
-	struct sigaction hangup;
 	sigset_t set;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	/* Under nohup the end of the terminal is not the end of the network. */
-	if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
-		sigaddset(&set, SIGHUP);
+	loop_signals_of_end(&set);
 	for (size_t i = 0; i < ARRAY_COUNT(for_program) && guest->has_command; i++)
 		sigaddset(&set, for_program[i]);
 	/* Whoever started us may ignore it; then the kernel would keep no exit code of a child. */

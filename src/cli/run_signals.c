@@ -10,15 +10,9 @@
 int run_signals_open(struct run_signals *signals, struct loop *loop,
 		     void (*received)(struct loop_signals *signals, int signal_number))
 {
-	struct sigaction hangup;
 	sigset_t set;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	/* Under nohup the end of the terminal is not the end of the VM. */
-	if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
-		sigaddset(&set, SIGHUP);
+	loop_signals_of_end(&set);
 	/* A shell without job control starts `tartlet run &` with SIGINT ignored, but that is what
 	 * `tartlet stop` sends. */
 	signal(SIGINT, SIG_DFL);

@@ -31,6 +31,17 @@ static void signals_ready(struct loop_watch *watch, uint32_t events)
 		signals->received(signals, signal_number);
 }
 
+void loop_signals_of_end(sigset_t *ret_set)
+{
+	struct sigaction hangup;
+
+	(void)sigemptyset(ret_set); /* these calls cannot fail on what there is */
+	(void)sigaddset(ret_set, SIGINT);
+	(void)sigaddset(ret_set, SIGTERM);
+	if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+		(void)sigaddset(ret_set, SIGHUP);
+}
+
 int loop_signals_open(struct loop_signals *signals, struct loop *loop, const sigset_t *set,
 		      void (*received)(struct loop_signals *signals, int signal_number))
 {

@@ -22,6 +22,10 @@ struct loop_signals {
 	sigset_t previous_mask;
 };
 
+/* The signals by which a program is asked to end: SIGINT, SIGTERM, and SIGHUP, but for one that was started under
+ * nohup: there the end of the terminal is not its end. Asked before any of them gets a handler. */
+void loop_signals_of_end(sigset_t *ret_set);
+
 /*
  * Blocks the signals of `set` in the calling thread and calls `received` in the loop's thread, once
  * for each that is pending. To be called before the process has other threads: they inherit the

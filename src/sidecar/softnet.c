@@ -121,19 +121,11 @@ static void channel_closed(void *context)
 	softnet->channel = control_channel_free(softnet->channel);
 }
 
-static void wanted_signals(sigset_t *ret_set)
-{
-	(void)sigemptyset(ret_set); /* these calls cannot fail on what there is */
-	(void)sigaddset(ret_set, SIGINT);
-	(void)sigaddset(ret_set, SIGTERM);
-	(void)sigaddset(ret_set, SIGHUP);
-}
-
 static int open_loop(struct softnet *softnet, struct error *err)
 {
 	sigset_t wanted;
 
-	wanted_signals(&wanted);
+	loop_signals_of_end(&wanted);
 	loop_watch_init(&softnet->left_watch, vm_left);
 	loop_watch_init(&softnet->connect_watch, vm_connects);
 	softnet->left_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -285,7 +277,7 @@ int softnet_run(const struct softnet_options *options, const struct softnet_hook
 	json_object_seed(0);
 	(void)fd_raise_limit(); /* the library sizes its tables by what there is */
 	/* Nobody's until each of the two has its own way with them. */
-	wanted_signals(&wanted);
+	loop_signals_of_end(&wanted);
 	(void)pthread_sigmask(SIG_BLOCK, &wanted, &before);
 	pid_t child = sandbox_fork(&softnet.sandbox, &sandbox, &softnet.keeper_fd, &err);
 	if (child < 0) {

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "base/fd.h"
+#include "loop/signals.h"
 #include "vmnet/vmnet.h"
 
 /* Written before the handler is there. */
@@ -25,11 +26,15 @@ static void pass_signals_on(pid_t child, const sigset_t *mask)
 {
 	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
 	struct sigaction action = { .sa_sigaction = pass_on, .sa_flags = SA_SIGINFO | SA_RESTART };
+	sigset_t wanted;
 
 	child_pid = child;
+	loop_signals_of_end(&wanted);
 	(void)sigemptyset(&action.sa_mask); /* these calls cannot fail on what there is */
-	for (size_t i = 0; i < ARRAY_COUNT(numbers); i++)
-		(void)sigaction(numbers[i], &action, NULL);
+	for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
+		if (sigismember(&wanted, numbers[i]))
+			(void)sigaction(numbers[i], &action, NULL);
+	}
 	(void)pthread_sigmask(SIG_SETMASK, mask, NULL);
 }
 

@@ -28,28 +28,29 @@ def test_from_lease_to_end(softnet, lab):
     assert vm.end() == (0, "")
 
 
+@contextlib.contextmanager
+def by_stream(program, lab, place):
+    """The process, and the VM's end of its stream, as QEMU has it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    with ours, theirs:
+        process = lab.host.popen(program, "--vm-fd", theirs.fileno(), "--vm-mac-address", MAC, "--attach", "stream",
+                                 "--state-directory", place, pass_fds=[theirs.fileno()], stderr=subprocess.PIPE)
+        theirs.close()
+        yield process, ours
+
+
 def test_leaving_ends_it_well(softnet_program, lab, place):
     """QEMU closes its stream when it ends."""
-    with contextlib.ExitStack() as stack:
-        ours, theirs = map(stack.enter_context, socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM))
-        process = lab.host.popen(softnet_program, "--vm-fd", theirs.fileno(), "--vm-mac-address", MAC, "--attach",
-                                 "stream", "--state-directory", place, pass_fds=[theirs.fileno()],
-                                 stderr=subprocess.PIPE)
-        theirs.close()
-        ours.close()
-        assert process.communicate(timeout=30)[1] == b"" and process.returncode == 0
+    with by_stream(softnet_program, lab, place) as (process, vm):
+        vm.close()
+        assert process.communicate(timeout=60)[1] == b"" and process.returncode == 0
 
 
 def test_nonsense_ends_it(softnet_program, lab, place):
     """What is no frame, by the stream: the sentence, and 1."""
-    with contextlib.ExitStack() as stack:
-        ours, theirs = map(stack.enter_context, socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM))
-        process = lab.host.popen(softnet_program, "--vm-fd", theirs.fileno(), "--vm-mac-address", MAC, "--attach",
-                                 "stream", "--state-directory", place, pass_fds=[theirs.fileno()],
-                                 stderr=subprocess.PIPE)
-        theirs.close()
-        ours.sendall(b"\xff" * 8)
-        said = process.communicate(timeout=30)[1]
+    with by_stream(softnet_program, lab, place) as (process, vm):
+        vm.sendall(b"\xff" * 8)
+        said = process.communicate(timeout=60)[1]
         assert b"impossible frame length" in said and process.returncode == 1
 
 
@@ -234,6 +235,17 @@ def test_the_engine_has_nothing(softnet, wrapper, place):
     for kind in "user", "mnt", "ipc", "uts", "pid":
         assert os.readlink(f"/proc/{engine}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}")
     assert not os.listdir(f"/proc/{engine}/root") and os.readlink(f"/proc/{engine}/cwd") == "/"
+    assert vm.end() == (0, "")
+
+
+def test_nohup(softnet):
+    """Started with SIGHUP ignored, neither of the two processes listens to it."""
+    vm = softnet(wrapper=("sh", "-c", "trap '' HUP; exec \"$@\"", "sh"))
+    hangup = 1 << (signal.SIGHUP - 1)
+    for pid in vm.process.pid, vm.engine():
+        status = status_of(pid)
+        assert int(status["SigIgn"][0], 16) & hangup
+        assert not (int(status["SigCgt"][0], 16) | int(status["SigBlk"][0], 16)) & hangup
     assert vm.end() == (0, "")
 
 

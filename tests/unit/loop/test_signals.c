@@ -185,12 +185,31 @@ static void test_mask_is_kept(void **state)
 	loop_free(rig.loop);
 }
 
+static void test_signals_of_end(void **state)
+{
+	struct sigaction before;
+	sigset_t set;
+
+	(void)state;
+	assert_int_equal(sigaction(SIGHUP, NULL, &before), 0);
+	assert_true(signal(SIGHUP, SIG_DFL) != SIG_ERR);
+	loop_signals_of_end(&set);
+	assert_true(sigismember(&set, SIGINT) && sigismember(&set, SIGTERM));
+	assert_true(sigismember(&set, SIGHUP));
+	assert_false(sigismember(&set, SIGUSR1));
+	assert_true(signal(SIGHUP, SIG_IGN) != SIG_ERR); /* as nohup does */
+	loop_signals_of_end(&set);
+	assert_true(sigismember(&set, SIGINT) && sigismember(&set, SIGTERM));
+	assert_false(sigismember(&set, SIGHUP));
+	assert_int_equal(sigaction(SIGHUP, &before, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_delivery),	 cmocka_unit_test(test_where_it_came_from),
 		cmocka_unit_test(test_pending_at_close), cmocka_unit_test(test_close_in_callback),
-		cmocka_unit_test(test_mask_is_kept),
+		cmocka_unit_test(test_mask_is_kept),	 cmocka_unit_test(test_signals_of_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
