@@ -110,6 +110,7 @@ int run_qemu_start(struct run_qemu *qemu, const struct run_qemu_start *start, st
 	const struct qemu_launch arguments = {
 		.config = launch->config,
 		.label = launch->label,
+		.qemu = launch->qemu,
 		.accel = launch->accel,
 		.serial = launch->serial,
 		.display = launch->display,

@@ -64,11 +64,6 @@ const char *net_attach_name(enum net_attach attach)
 	return "auto";
 }
 
-static bool is_before(const struct qemu_version *a, const struct qemu_version *b)
-{
-	return a->major != b->major ? a->major < b->major : a->minor < b->minor;
-}
-
 struct net_attach_choice net_attach_choose(enum net_attach wanted,
 					   const struct qemu_version *version, enum accel accel)
 {
@@ -77,7 +72,7 @@ struct net_attach_choice net_attach_choose(enum net_attach wanted,
 	if (wanted == NET_ATTACH_STREAM)
 		return choice;
 	for (size_t i = 0; i < ARRAY_COUNT(tried); i++) {
-		if (tried[i].accel == accel && !is_before(version, &tried[i].since)) {
+		if (tried[i].accel == accel && !qemu_version_is_before(version, &tried[i].since)) {
 			choice = tried[i].choice;
 			break;
 		}

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "vm/cpu_model.h"
 #include "vm/vm_config.h"
 #include "vm/vm_label.h"
 
@@ -95,11 +96,7 @@ static void add_machine(struct builder *builder, const struct qemu_launch *launc
 	add(builder, "-accel");
 	add(builder, "%s", kvm ? "kvm" : "tcg");
 	add(builder, "-cpu");
-	/* Without the host's own virtualization, unless it is asked for. */
-	if (kvm)
-		add(builder, "%s", launch->nested ? "host" : "host,vmx=off,svm=off");
-	else
-		add(builder, "max");
+	add(builder, "%s", cpu_model_of(launch->accel, launch->nested, &launch->qemu));
 	add(builder, "-smp");
 	add(builder, "%u", launch->config->cpu_count);
 	add(builder, "-m");

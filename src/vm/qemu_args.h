@@ -10,6 +10,7 @@
 #include "vm/disk_options.h"
 #include "vm/display.h"
 #include "vm/net_attach.h"
+#include "vm/qemu_version.h"
 #include "vm/serial_port.h"
 #include "vm/share.h"
 
@@ -29,8 +30,9 @@ struct qemu_disk {
 struct qemu_launch {
 	const struct vm_config *config;
 	const char *label; /* NULL = none */
-	enum accel accel;  /* not ACCEL_AUTO */
-	bool nested;	   /* with KVM: the guest may use it, too */
+	struct qemu_version qemu;
+	enum accel accel; /* not ACCEL_AUTO */
+	bool nested;	  /* with KVM: the guest may use it, too */
 	struct serial_port serial;
 	struct display display;	   /* chosen */
 	const char *firmware;	   /* VM_BOOT_UEFI: the code, an absolute path; else NULL */

@@ -30,6 +30,11 @@ bool qemu_version_parse(const char *text, struct qemu_version *ret_version)
 	return true;
 }
 
+bool qemu_version_is_before(const struct qemu_version *a, const struct qemu_version *b)
+{
+	return a->major != b->major ? a->major < b->major : a->minor < b->minor;
+}
+
 static int ask(const char *program, const struct qemu_query_wait *wait, char *buffer, size_t size)
 {
 	char *name = strdup(program);
