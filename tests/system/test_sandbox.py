@@ -1,6 +1,6 @@
-"""The sandbox of softnet as a program: which system calls its engine makes under traffic, and what it says where a
-kernel lacks a layer (strace stands in for such a kernel). What it tries in vain: test_softnet_sandbox.py; the layers
-one by one: tests/unit/sidecar/test_sandbox*.c."""
+"""The sandbox of softnet as a program: which system calls its engine makes under traffic, by each attachment, and what
+it says where a kernel lacks a layer (strace stands in for such a kernel). What it tries in vain:
+test_softnet_sandbox.py; the layers one by one: tests/unit/sidecar/test_sandbox*.c."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ import socket
 import subprocess
 
 import pytest
-from lab import servers, topology
+from lab import servers, topology, vm_ends
 from lab.softnet import Softnet
 from lab.waiting import until
 from scapy.all import DNS, DNSQR, ICMP, TCP, Raw
@@ -68,6 +68,29 @@ def calls_of_engine(trace):
             yield call[2], line
 
 
+def talk(vm, port, source_port):
+    """Some segments each way, by a server that echoes, and their end."""
+    def segment(flags, seq, ack, data=b""):
+        vm.send(vm.ip(topology.SERVER) / TCP(sport=source_port, dport=port, flags=flags, seq=seq, ack=ack) / Raw(data))
+
+    def answer(wanted):
+        return vm.receive(lambda frame: TCP in frame and frame[TCP].dport == source_port and wanted(frame[TCP]))[TCP]
+
+    data = b"x" * 500
+    segment("S", 1000, 0)
+    seen = answer(lambda tcp: tcp.flags == "SA").seq + 1
+    sent = 1001
+    for _ in range(3):
+        segment("PA", sent, seen, data)
+        sent += len(data)
+        got = answer(lambda tcp: Raw in tcp)
+        assert (got.seq, bytes(got[Raw])) == (seen, data)
+        seen += len(data)
+    segment("FA", sent, seen)
+    assert answer(lambda tcp: "F" in tcp.flags).seq == seen
+    segment("A", sent + 1, seen + 1)
+
+
 def work(vm, lab):
     """What a VM and its clients do, of each kind some."""
     with servers.TcpEcho(lab.server) as echo:
@@ -75,6 +98,7 @@ def work(vm, lab):
         allowed = [f"{topology.SERVER}/32"]
         assert "result" in vm.ask("softnet.policy.set", allow=allowed, block=[], desiredRevision="1")
         assert vm.tcp(topology.SERVER, echo.port, 2000) == "SA"
+        talk(vm, echo.port, 2003)
         vm.tcp(topology.SERVER, 1, 2001)
         vm.udp(topology.SERVER, 9, b"discarded")
         vm.udp(topology.SERVER, 9, b"discarded", source_port=1002)
@@ -92,11 +116,16 @@ def work(vm, lab):
         vm.settle()
 
 
-def test_calls_are_listed(softnet, softnet_program, lab, place, user, scratch):
+@pytest.mark.parametrize("attach", vm_ends.KINDS)
+def test_calls_are_listed(softnet, softnet_program, lab, place, user, scratch, attach):
     """None is made that is not on a list, so none is refused."""
     trace_path = scratch / f"trace-{place.name}"
-    vm = softnet("--expose", "0:22", wrapper=("strace", "-D", "-f", "-o", trace_path, *user))
+    vm = softnet("--expose", "0:22", attach=attach, wrapper=("strace", "-D", "-f", "-o", trace_path, *user))
     work(vm, lab)
+    if attach == "vhost-user":  # its socket listens: the next VM comes
+        vm.vm.leave()
+        vm.vm.begin()
+        vm.lease()
     assert vm.end() == (0, "")
     ended = re.compile(rf"^{vm.process.pid} +\+\+\+ exited", re.MULTILINE)
     trace = until(lambda: ended.search(text := trace_path.read_text(errors="replace")) and text, 120,

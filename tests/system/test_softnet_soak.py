@@ -163,7 +163,7 @@ def test_rules_change_under_load(softnet, lab, guest, seconds):
     for end in theirs, stream:
         end.setsockopt(socket.SOL_SOCKET, SNDBUFFORCE, 8 << 20)
         end.setsockopt(socket.SOL_SOCKET, RCVBUFFORCE, 8 << 20)
-    vm = softnet("--attach", "stream", vm_end=theirs)
+    vm = softnet(attach="stream", vm_end=theirs)
     bridge = connect(guest, vm, stream)
     server = Load(lab.server, "server", topology.SERVER)
     ports = json.loads(server.first)

@@ -1,4 +1,4 @@
-"""The sidecar with a VM of ours: frames by a unix datagram socket, rules by the control channel."""
+"""The sidecar with a VM of ours: frames by its socket, rules by the control channel."""
 
 import errno
 import json
@@ -11,6 +11,8 @@ import time
 
 from scapy.all import ARP, BOOTP, DHCP, IP, TCP, UDP, Ether, IPv6, Raw
 
+from . import vm_ends
+
 MAC = "02:00:00:00:00:01"
 TIMEOUT = 60
 
@@ -19,19 +21,18 @@ class Softnet:
     """The program in a namespace. Frames are scapy's; what the VM gets stays queued until it is looked at."""
 
     def __init__(self, program, namespace, runtime, *options, control=True, wrapper=(), before=(), passed=(),
-                 vm_end=None):
+                 attach="datagram", vm_end=None):
         """wrapper: what starts the program; before: arguments in front of all others; vm_end: the other end of a
         socket that somebody else looks after."""
-        self.vm, theirs = (None, vm_end) if vm_end else socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        if self.vm:
-            self.vm.settimeout(TIMEOUT)
-            for end in self.vm, theirs:
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        self.vm = None if vm_end else vm_ends.KINDS[attach](pathlib.Path(runtime))
+        theirs = vm_end or self.vm.theirs
         report, report_end = os.pipe()
         passed = [theirs.fileno(), report_end, *passed]
         argv = [program, *before, "--vm-fd", theirs.fileno(), "--vm-mac-address", MAC, "--report-fd", report_end,
                 "--state-directory", pathlib.Path(runtime) / "state", "--runtime-directory",
                 pathlib.Path(runtime) / "softnet"]
+        if attach != "datagram":  # which is the default
+            argv += ["--attach", attach]
         (pathlib.Path(runtime) / "softnet").mkdir(mode=0o700, exist_ok=True)
         self.control = self.answers = None
         if control:
@@ -51,6 +52,8 @@ class Softnet:
         if not line:
             raise AssertionError(f"softnet did not start: {self.process.communicate(timeout=TIMEOUT)[1]}")
         self.report = json.loads(line)
+        if self.vm:
+            self.vm.begin()
         self.address, self.gateway = self.report["address"], self.report["gateway"]
         self.gateway_mac = None
         self.requests = 0
