@@ -39,6 +39,13 @@ unsigned long command_parse_number(struct argp_state *state, const char *option,
 	return value;
 }
 
+const char *command_parse_file(struct argp_state *state, const char *option, const char *argument)
+{
+	if (!argument[0])
+		argp_error(state, "%s needs the name of a file", option);
+	return argument;
+}
+
 bool command_parse_format(struct argp_state *state, const char *argument)
 {
 	bool json = strcmp(argument, "json") == 0;

@@ -64,6 +64,8 @@ int command_open_home(struct vm_home *home) MUST_USE;
 /* For parsers. Each ends the program with a usage error (64) where the argument is bad. */
 unsigned long command_parse_number(struct argp_state *state, const char *option,
 				   const char *argument, unsigned long least, unsigned long most);
+/* The name of a file that `option` takes. */
+const char *command_parse_file(struct argp_state *state, const char *option, const char *argument);
 /* --format text|json: true = JSON. */
 bool command_parse_format(struct argp_state *state, const char *argument);
 

@@ -7,34 +7,28 @@
 
 #include "base/fd.h"
 #include "cli/command.h"
+#include "cli/machine_options.h"
 #include "cli/named_vm.h"
-#include "cli/progress.h"
 #include "cli/seed_options.h"
-#include "vm/disk_make.h"
 #include "vm/files.h"
 #include "vm/firmware.h"
 #include "vm/seed_settings.h"
 #include "vm/vm_config.h"
 
 #define CPU_DEFAULT	2
-#define MEMORY_DEFAULT	1024 /* MiB */
+#define MEMORY_DEFAULT	(UINT64_C(1024) << 20)
 #define CMDLINE_DEFAULT "console=ttyS0"
-#define DISK_GB_MOST	65536
-#define DISK_GB_DEFAULT 50		     /* as in Tart; sparse */
-#define GB		UINT64_C(1000000000) /* as in Tart; whole sectors of 512 bytes */
+#define DISK_DEFAULT	(50 * MACHINE_OPTIONS_GB) /* as in Tart; sparse */
 
 struct create_options {
 	const char *name;
 	const char *kernel;
 	const char *initrd;
 	const char *cmdline; /* NULL = not given */
-	const char *disk;
 	bool backing;
 	bool linux_empty;
 	bool force;
-	unsigned long disk_gb; /* 0 = not given */
-	unsigned cpu_count;
-	unsigned long memory_mb;
+	struct machine_options machine;
 	struct seed_options seed;
 };
 
@@ -42,14 +36,10 @@ enum {
 	KEY_KERNEL = 256,
 	KEY_INITRD,
 	KEY_CMDLINE,
-	KEY_DISK,
 	KEY_FROM_DISK,
 	KEY_BACKING,
 	KEY_LINUX,
-	KEY_DISK_SIZE,
 	KEY_DISK_FORMAT,
-	KEY_CPU,
-	KEY_MEMORY,
 	KEY_FORCE,
 };
 
@@ -64,35 +54,30 @@ static const struct argp_option options_table[] = {
 	  .key = KEY_FROM_DISK,
 	  .arg = "IMAGE",
 	  .doc = "disk image, raw or qcow2 (copied); without --kernel it is booted by UEFI" },
-	{ .name = "disk", .key = KEY_DISK, .arg = "IMAGE", .doc = "the same as --from-disk" },
+	MACHINE_OPTION_DISK("the same as --from-disk"),
 	{ .name = "backing",
 	  .key = KEY_BACKING,
 	  .doc = "do not copy the image: keep what the VM writes in a layer over it" },
 	{ .name = "linux", .key = KEY_LINUX, .doc = "an empty disk, booted by UEFI" },
-	{ .name = "disk-size",
-	  .key = KEY_DISK_SIZE,
-	  .arg = "GB",
-	  .doc = "size of the disk in units of 10^9 bytes: an empty one (default with --linux: 50), or "
-		 "IMAGE grown to it" },
+	MACHINE_OPTION_DISK_SIZE(
+		"size of the disk in units of 10^9 bytes: an empty one (default with "
+		"--linux: 50), or IMAGE grown to it"),
 	{ .name = "disk-format",
 	  .key = KEY_DISK_FORMAT,
 	  .arg = "raw",
 	  .doc = "for scripts written for Tart: an empty disk is raw" },
-	{ .name = "cpu", .key = KEY_CPU, .arg = "N", .doc = "virtual CPUs (default: 2)" },
-	{ .name = "memory",
-	  .key = KEY_MEMORY,
-	  .arg = "MB",
-	  .doc = "memory in MiB (default: 1024)" },
+	MACHINE_OPTION_CPU("virtual CPUs (default: 2)"),
+	MACHINE_OPTION_MEMORY("memory in MiB (default: 1024)"),
 	{ .name = "force", .key = KEY_FORCE, .doc = "replace a VM of that name, unless it runs" },
 	{ 0 },
 };
 
 static void check_complete(struct argp_state *state, struct create_options *options)
 {
-	if (!options->kernel && !options->initrd && !options->disk && !options->linux_empty)
+	if (!options->kernel && !options->initrd && !options->machine.disk && !options->linux_empty)
 		argp_error(state, "please specify --from-disk IMAGE, --linux, or --kernel FILE and "
 				  "--initrd FILE");
-	if (options->linux_empty && (options->kernel || options->initrd || options->disk))
+	if (options->linux_empty && (options->kernel || options->initrd || options->machine.disk))
 		argp_error(state, "--linux makes an empty disk: --kernel, --initrd, --disk and "
 				  "--from-disk do not go with it");
 	if (options->kernel && !options->initrd)
@@ -101,17 +86,10 @@ static void check_complete(struct argp_state *state, struct create_options *opti
 		argp_error(state, "--kernel FILE is missing");
 	if (options->cmdline && !options->kernel)
 		argp_error(state, "--cmdline is for the kernel of --kernel");
-	if (options->backing && !options->disk)
+	if (options->backing && !options->machine.disk)
 		argp_error(state, "--backing is for the image of --from-disk");
-	if (options->linux_empty && options->disk_gb == 0)
-		options->disk_gb = DISK_GB_DEFAULT;
-}
-
-static const char *parse_path(struct argp_state *state, const char *option, const char *argument)
-{
-	if (!argument[0])
-		argp_error(state, "%s needs the name of a file", option);
-	return argument;
+	if (options->linux_empty && options->machine.disk_size == 0)
+		options->machine.disk_size = DISK_DEFAULT;
 }
 
 static error_t parse(int key, char *argument, struct argp_state *state)
@@ -124,21 +102,18 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		state->child_inputs[0] = &options->seed;
 		return 0;
 	case KEY_KERNEL:
-		options->kernel = parse_path(state, "--kernel", argument);
+		options->kernel = command_parse_file(state, "--kernel", argument);
 		return 0;
 	case KEY_INITRD:
-		options->initrd = parse_path(state, "--initrd", argument);
+		options->initrd = command_parse_file(state, "--initrd", argument);
 		return 0;
 	case KEY_CMDLINE:
 		if (!vm_config_cmdline_check(argument, &err))
 			argp_error(state, "%s", err.text);
 		options->cmdline = argument;
 		return 0;
-	case KEY_DISK:
-		options->disk = parse_path(state, "--disk", argument);
-		return 0;
 	case KEY_FROM_DISK:
-		options->disk = parse_path(state, "--from-disk", argument);
+		options->machine.disk = command_parse_file(state, "--from-disk", argument);
 		return 0;
 	case KEY_BACKING:
 		options->backing = true;
@@ -149,10 +124,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case KEY_FORCE:
 		options->force = true;
 		return 0;
-	case KEY_DISK_SIZE:
-		options->disk_gb =
-			command_parse_number(state, "--disk-size", argument, 1, DISK_GB_MOST);
-		return 0;
 	case KEY_DISK_FORMAT:
 		if (strcmp(argument, "raw") != 0)
 			argp_error(
@@ -161,20 +132,13 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 				"stays what it is",
 				argument);
 		return 0;
-	case KEY_CPU:
-		options->cpu_count = (unsigned)command_parse_number(state, "--cpu", argument, 1,
-								    VM_CONFIG_CPU_MOST);
-		return 0;
-	case KEY_MEMORY:
-		options->memory_mb = command_parse_number(state, "--memory", argument,
-							  VM_CONFIG_MEMORY_LEAST >> 20,
-							  VM_CONFIG_MEMORY_MOST >> 20);
-		return 0;
 	case ARGP_KEY_END:
 		(void)named_vm_parse_only(key, argument, state, &options->name);
 		check_complete(state, options);
 		return 0;
 	default:
+		if (machine_options_parse(key, argument, state, &options->machine) == 0)
+			return 0;
 		return named_vm_parse_only(key, argument, state, &options->name);
 	}
 }
@@ -210,25 +174,6 @@ static int copy_into(int directory_fd, const char *name, const char *path, struc
 	return r;
 }
 
-static int make_disk(int directory_fd, const struct create_options *options,
-		     struct vm_config *config, struct error *err)
-{
-	struct vm_config_disk *disk = &config->disks[0];
-	struct progress progress;
-	struct disk_plan plan = {
-		.image = options->disk,
-		.backing = options->backing,
-		.must_boot = config->boot == VM_BOOT_UEFI,
-		.size = options->disk_gb * GB,
-		.progress = &progress.files,
-	};
-
-	progress_init(&progress, "copying the disk");
-	int r = disk_make(directory_fd, disk->file, &plan, &disk->format, err);
-	progress_done(&progress);
-	return r;
-}
-
 static int make_boot(int directory_fd, const struct create_options *options,
 		     const struct vm_config *config, struct error *err)
 {
@@ -246,15 +191,16 @@ static int fill(int directory_fd, const struct create_options *options, struct s
 	char kernel[] = "kernel";
 	char initrd[] = "initrd";
 	char disk[] = "disk.img";
-	bool has_disk = options->disk || options->disk_gb > 0;
+	const struct machine_options *machine = &options->machine;
+	bool has_disk = machine->disk || machine->disk_size > 0;
 	autofree char *cmdline = strdup(options->cmdline ? options->cmdline : CMDLINE_DEFAULT);
 	if (!cmdline) {
 		error_set(err, "out of memory");
 		return -ENOMEM;
 	}
 	struct vm_config config = {
-		.cpu_count = options->cpu_count,
-		.memory_size = (uint64_t)options->memory_mb << 20,
+		.cpu_count = machine->cpu_count,
+		.memory_size = machine->memory_size,
 		.mac = vm_config_random_mac(),
 		.display = VM_DISPLAY_DEFAULT,
 		.boot = options->kernel ? VM_BOOT_KERNEL : VM_BOOT_UEFI,
@@ -266,7 +212,8 @@ static int fill(int directory_fd, const struct create_options *options, struct s
 	};
 	int r = make_boot(directory_fd, options, &config, err);
 	if (r == 0 && has_disk)
-		r = make_disk(directory_fd, options, &config, err);
+		r = machine_options_make_disk(machine, config.boot, options->backing, directory_fd,
+					      disk, &config.disks[0].format, err);
 	if (r == 0 && seed_options_given(&options->seed))
 		r = seed_settings_save(directory_fd, seed, err);
 	if (r == 0)
@@ -326,8 +273,7 @@ int command_create(int argc, char **argv)
 		       "    --cmdline 'root=/dev/vda console=ttyS0'",
 	};
 	struct create_options options = {
-		.cpu_count = CPU_DEFAULT,
-		.memory_mb = MEMORY_DEFAULT,
+		.machine = { .cpu_count = CPU_DEFAULT, .memory_size = MEMORY_DEFAULT },
 	};
 	struct vm_home home;
 	struct error err;

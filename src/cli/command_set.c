@@ -8,58 +8,42 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/machine_options.h"
 #include "cli/named_vm.h"
-#include "cli/progress.h"
 #include "cli/seed_options.h"
-#include "vm/disk_make.h"
 #include "vm/seed_settings.h"
 #include "vm/vm_config.h"
 #include "vm/vm_journal.h"
 
-#define DISK_GB_MOST 65536
-#define GB	     UINT64_C(1000000000) /* as in Tart; whole sectors of 512 bytes */
-#define DISK_FILE    "disk.img"
+#define DISK_FILE "disk.img"
 
 struct set_options {
 	const char *name;
-	const char *not_available; /* an option that means nothing here; NULL = none */
-	unsigned cpu_count;	   /* 0 = as it is, like all of these */
-	unsigned long memory_mb;
+	const char *not_available;	/* an option that means nothing here; NULL = none */
+	struct machine_options machine; /* what is 0 stays as it is, like all of these */
 	struct vm_display display;
 	bool random_mac;
-	const char *disk;
-	unsigned long disk_gb;
 	struct seed_options seed;
 };
 
 enum {
-	KEY_CPU = 256,
-	KEY_MEMORY,
-	KEY_DISPLAY,
+	KEY_DISPLAY = 256,
 	KEY_DISPLAY_REFIT,
 	KEY_NO_DISPLAY_REFIT,
 	KEY_RANDOM_MAC,
 	KEY_RANDOM_SERIAL,
-	KEY_DISK,
-	KEY_DISK_SIZE,
 };
 
 static const struct argp_option options_table[] = {
-	{ .name = "cpu", .key = KEY_CPU, .arg = "N", .doc = "virtual CPUs" },
-	{ .name = "memory", .key = KEY_MEMORY, .arg = "MB", .doc = "memory in MiB" },
+	MACHINE_OPTION_CPU("virtual CPUs"),
+	MACHINE_OPTION_MEMORY("memory in MiB"),
 	{ .name = "display",
 	  .key = KEY_DISPLAY,
 	  .arg = "WIDTHxHEIGHT",
 	  .doc = "size of the screen in pixels; px or pt behind it are taken" },
 	{ .name = "random-mac", .key = KEY_RANDOM_MAC, .doc = "a new MAC address" },
-	{ .name = "disk",
-	  .key = KEY_DISK,
-	  .arg = "IMAGE",
-	  .doc = "replace the first disk by a copy of this image, raw or qcow2" },
-	{ .name = "disk-size",
-	  .key = KEY_DISK_SIZE,
-	  .arg = "GB",
-	  .doc = "make the first disk larger, in units of 10^9 bytes" },
+	MACHINE_OPTION_DISK("replace the first disk by a copy of this image, raw or qcow2"),
+	MACHINE_OPTION_DISK_SIZE("make the first disk larger, in units of 10^9 bytes"),
 	{ .name = "display-refit", .key = KEY_DISPLAY_REFIT, .doc = "not available" },
 	{ .name = "no-display-refit", .key = KEY_NO_DISPLAY_REFIT, .doc = "not available" },
 	{ .name = "random-serial", .key = KEY_RANDOM_SERIAL, .doc = "not available" },
@@ -80,9 +64,8 @@ static void parse_display(struct argp_state *state, const char *argument,
 /* Each is made at one stroke, but not both at the same. */
 static void check_complete(struct argp_state *state, const struct set_options *options)
 {
-	bool changes_machine = options->cpu_count > 0 || options->memory_mb > 0 ||
-			       options->display.width > 0 || options->random_mac || options->disk ||
-			       options->disk_gb > 0;
+	bool changes_machine = machine_options_given(&options->machine) ||
+			       options->display.width > 0 || options->random_mac;
 
 	if (changes_machine && seed_options_given(&options->seed))
 		argp_error(state,
@@ -98,29 +81,11 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &options->seed;
 		return 0;
-	case KEY_CPU:
-		options->cpu_count = (unsigned)command_parse_number(state, "--cpu", argument, 1,
-								    VM_CONFIG_CPU_MOST);
-		return 0;
-	case KEY_MEMORY:
-		options->memory_mb = command_parse_number(state, "--memory", argument,
-							  VM_CONFIG_MEMORY_LEAST >> 20,
-							  VM_CONFIG_MEMORY_MOST >> 20);
-		return 0;
 	case KEY_DISPLAY:
 		parse_display(state, argument, &options->display);
 		return 0;
 	case KEY_RANDOM_MAC:
 		options->random_mac = true;
-		return 0;
-	case KEY_DISK:
-		if (!argument[0])
-			argp_error(state, "--disk needs the name of a file");
-		options->disk = argument;
-		return 0;
-	case KEY_DISK_SIZE:
-		options->disk_gb =
-			command_parse_number(state, "--disk-size", argument, 1, DISK_GB_MOST);
 		return 0;
 	case KEY_DISPLAY_REFIT:
 		options->not_available = "--display-refit";
@@ -136,6 +101,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		check_complete(state, options);
 		return 0;
 	default:
+		if (machine_options_parse(key, argument, state, &options->machine) == 0)
+			return 0;
 		return named_vm_parse_only(key, argument, state, &options->name);
 	}
 }
@@ -196,10 +163,10 @@ static int put_disk(struct vm_config *config, enum disk_format format)
 
 static void put_values(struct vm_config *config, const struct set_options *options)
 {
-	if (options->cpu_count > 0)
-		config->cpu_count = options->cpu_count;
-	if (options->memory_mb > 0)
-		config->memory_size = (uint64_t)options->memory_mb << 20;
+	if (options->machine.cpu_count > 0)
+		config->cpu_count = options->machine.cpu_count;
+	if (options->machine.memory_size > 0)
+		config->memory_size = options->machine.memory_size;
 	if (options->display.width > 0)
 		config->display = options->display;
 	if (options->random_mac)
@@ -228,8 +195,8 @@ static int change(const struct vm_home *home, const struct vm_directory *directo
 		r = put_disk(after, disk->format);
 		change.disk_draft = &disk->draft;
 		change.disk_file = DISK_FILE;
-	} else if (options->disk_gb > 0) {
-		change.disk_size = options->disk_gb * GB;
+	} else if (options->machine.disk_size > 0) {
+		change.disk_size = options->machine.disk_size;
 		r = check_disk_size(directory, before, change.disk_size, err);
 	}
 	return r < 0 ? r : vm_journal_change(home, directory, &change, err);
@@ -258,21 +225,13 @@ static int make_disk(const struct vm_directory *directory, const struct set_opti
 		     struct new_disk *disk, struct error *err)
 {
 	struct vm_config config;
-	struct progress progress;
 
 	int r = vm_config_load(directory->fd, &config, err);
 	if (r < 0)
 		return r;
-	const struct disk_plan plan = {
-		.image = options->disk,
-		.must_boot = config.boot == VM_BOOT_UEFI,
-		.size = options->disk_gb * GB,
-		.progress = &progress.files,
-	};
+	r = machine_options_make_disk(&options->machine, config.boot, false, disk->draft.fd,
+				      DISK_FILE, &disk->format, err);
 	vm_config_done(&config);
-	progress_init(&progress, "copying the disk");
-	r = disk_make(disk->draft.fd, DISK_FILE, &plan, &disk->format, err);
-	progress_done(&progress);
 	return r;
 }
 
@@ -345,8 +304,8 @@ static int change_any(const struct vm_home *home, const struct vm_directory *dir
 {
 	if (seed_options_given(&options->seed))
 		return set_seed(home, directory, options, err);
-	return options->disk ? set_with_disk(home, directory, options, err)
-			     : change_locked(home, directory, options, NULL, err);
+	return options->machine.disk ? set_with_disk(home, directory, options, err)
+				     : change_locked(home, directory, options, NULL, err);
 }
 
 static int set(const struct vm_home *home, const struct vm_directory *directory,

@@ -134,9 +134,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		parse_host_access(state, argument, options);
 		return 0;
 	case KEY_PCAP:
-		if (!argument[0])
-			argp_error(state, "--net-pcap needs the name of a file");
-		options->capture_path = argument;
+		options->capture_path = command_parse_file(state, "--net-pcap", argument);
 		return 0;
 	case KEY_MTU:
 		options->mtu = (uint32_t)command_parse_number(state, "--mtu", argument, MTU_LEAST,

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "cli/command.h"
 #include "vm/files.h"
 #include "vm/seed_settings.h"
 
@@ -40,13 +41,11 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 	switch (key) {
 	case KEY_USER_DATA:
-		if (!argument[0])
-			argp_error(state, "--cloud-init-user-data needs the name of a file");
-		options->user_data_path = argument;
+		options->user_data_path =
+			command_parse_file(state, "--cloud-init-user-data", argument);
 		return 0;
 	case KEY_SSH_KEY:
-		if (!argument[0])
-			argp_error(state, "--ssh-key needs the name of a file");
+		(void)command_parse_file(state, "--ssh-key", argument);
 		if (options->key_path_count == SEED_OPTIONS_KEY_FILES)
 			argp_error(state,
 				   "--ssh-key is given more than %d times: a file may have many "

@@ -1,60 +1,12 @@
 #include "cli/named_vm.h"
 
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #include "cli/command.h"
+#include "ending.h"
 #include "vm/files.h"
-
-struct ending {
-	int code;
-	char said[512]; /* on standard error */
-};
-
-typedef int child_fn(const void *context);
-
-/* In a process of its own: usage errors end it. */
-static struct ending run(child_fn *child, const void *context)
-{
-	struct ending ending = { .code = -1 };
-	size_t size = 0;
-	ssize_t got;
-	int status;
-	int fds[2];
-
-	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-	(void)fflush(NULL);
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		if (dup2(fds[1], STDERR_FILENO) < 0)
-			_exit(99);
-		int code = child(context);
-
-		(void)fflush(stderr);
-		_exit(code);
-	}
-	(void)close(fds[1]);
-	while ((got = read(fds[0], ending.said + size, sizeof(ending.said) - 1 - size)) > 0)
-		size += (size_t)got;
-	(void)close(fds[0]);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status));
-	ending.code = WEXITSTATUS(status);
-	return ending;
-}
 
 /* --- the argument ------------------------------------------------------------------------- */
 
@@ -117,7 +69,7 @@ static void one_name(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_COUNT(lines); i++) {
-		struct ending ending = run(parse_line, &lines[i]);
+		struct ending ending = ending_of(parse_line, &lines[i]);
 
 		assert_non_null(strstr(ending.said, lines[i].said));
 		assert_int_equal(ending.code, lines[i].name ? 0 : COMMAND_USAGE);
@@ -199,19 +151,19 @@ static void acting(void **state)
 
 	(void)state;
 	make_vm("one");
-	struct ending ending = run(act, &good);
+	struct ending ending = ending_of(act, &good);
 
 	assert_int_equal(ending.code, 33);
 	assert_string_equal(ending.said, "");
-	ending = run(act, &missing);
+	ending = ending_of(act, &missing);
 	assert_int_equal(ending.code, 44);
 	assert_string_equal(ending.said, "the specified VM \"none\" does not exist\n");
-	ending = run(act_not_running, "one");
+	ending = ending_of(act_not_running, "one");
 	assert_int_equal(ending.code, COMMAND_VM_STATE);
 	assert_string_equal(ending.said, "VM \"one\" is not running\n");
 
 	assert_int_equal(setenv("TARTLET_HOME", "/proc/no/such", 1), 0);
-	ending = run(act, &good);
+	ending = ending_of(act, &good);
 	assert_int_equal(ending.code, COMMAND_FAILED);
 	assert_non_null(strstr(ending.said, "TARTLET_HOME is invalid: /proc/no "));
 	assert_int_equal(setenv("TARTLET_HOME", home_path, 1), 0);
