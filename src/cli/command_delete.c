@@ -1,8 +1,6 @@
-#include <errno.h>
-
 #include "cli/command.h"
 #include "cli/named_vm.h"
-#include "vm/vm_removal.h"
+#include "cli/removal.h"
 
 struct delete_options {
 	char **names; /* part of argv */
@@ -33,14 +31,11 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 static int delete_one(const struct vm_home *home, const char *name)
 {
 	struct vm_directory directory;
-	struct error err;
-
 	int code = named_vm_open(home, name, COMMAND_VM_STATE, &directory);
+
 	if (code != COMMAND_OK)
 		return code;
-	int r = vm_removal(home, &directory, &err);
-	if (r < 0)
-		code = command_fail(r == -ESRCH ? COMMAND_VM_STATE : COMMAND_FAILED, &err);
+	code = removal_of_named(home, &directory);
 	vm_directory_close(&directory);
 	return code;
 }

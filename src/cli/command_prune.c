@@ -7,10 +7,10 @@
 #include "base/fd.h"
 #include "cli/command.h"
 #include "cli/prune_choice.h"
+#include "cli/removal.h"
 #include "cli/text_table.h"
 #include "vm/vm_directory.h"
 #include "vm/vm_lock.h"
-#include "vm/vm_removal.h"
 
 #define DAY_S	       86400
 #define DAYS_MOST      100000
@@ -130,33 +130,22 @@ static void say(const char *done, const struct prune_candidate *candidate)
 	       text_format_age(time(NULL) - candidate->accessed_s, age));
 }
 
-/* Whoever uses the VM since it was judged has it: then it stays, and that is no failure. */
-static int remove_unused(const struct vm_home *home, const struct vm_directory *directory,
-			 const struct prune_candidate *candidate, struct error *err)
-{
-	bool used = vm_directory_usage(directory).accessed_s != candidate->accessed_s;
-	int r = used ? -EBUSY : vm_removal(home, directory, err);
-
-	if (r == -EBUSY)
-		fprintf(stderr, "VM \"%s\" is in use now: it stays\n", candidate->name);
-	else if (r == 0)
-		say("removed", candidate);
-	return r == -EBUSY || r == -ESRCH ? 0 : r;
-}
-
 static int remove_chosen(const struct vm_home *home, const struct prune_candidate *candidate)
 {
 	struct vm_directory directory;
 	struct error err;
+	bool removed;
 
 	int r = vm_directory_open(home, candidate->name, &directory, &err);
 	if (r == -ENOENT)
 		return COMMAND_OK; /* somebody else was faster */
-	if (r == 0) {
-		r = remove_unused(home, &directory, candidate, &err);
-		vm_directory_close(&directory);
-	}
-	return r < 0 ? command_fail(COMMAND_FAILED, &err) : COMMAND_OK;
+	if (r < 0)
+		return command_fail(COMMAND_FAILED, &err);
+	int code = removal_of_chosen(home, &directory, candidate->accessed_s, &removed);
+	if (code == COMMAND_OK && removed)
+		say("removed", candidate);
+	vm_directory_close(&directory);
+	return code;
 }
 
 /* One that cannot be removed does not keep the others. */

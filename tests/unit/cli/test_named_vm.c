@@ -6,7 +6,7 @@
 
 #include "cli/command.h"
 #include "ending.h"
-#include "vm/files.h"
+#include "made_home.h"
 
 /* --- the argument ------------------------------------------------------------------------- */
 
@@ -78,37 +78,6 @@ static void one_name(void **state)
 
 /* --- the VM ------------------------------------------------------------------------------- */
 
-static char home_path[64];
-
-static int make_home(void **state)
-{
-	(void)state;
-	(void)snprintf(home_path, sizeof(home_path), "/tmp/tartlet-unit-XXXXXX");
-	return mkdtemp(home_path) ? setenv("TARTLET_HOME", home_path, 1) : -1;
-}
-
-static int remove_home(void **state)
-{
-	(void)state;
-	return files_remove_tree(AT_FDCWD, home_path);
-}
-
-static void make_vm(const char *name)
-{
-	struct vm_draft draft;
-	struct vm_home home;
-
-	assert_int_equal(vm_home_open(&home, NULL), 0);
-	assert_int_equal(vm_draft_begin(&home, &draft, NULL), 0);
-	int fd = openat(draft.fd, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-	assert_true(fd >= 0);
-	(void)close(fd);
-	assert_int_equal(vm_draft_publish(&home, &draft, name, NULL), 0);
-	vm_draft_end(&home, &draft);
-	vm_home_close(&home);
-}
-
 struct visit {
 	const char *name;
 	int code;
@@ -120,7 +89,7 @@ static int visit_vm(const struct vm_home *home, const struct vm_directory *direc
 {
 	const struct visit *visit = options;
 
-	if (strcmp(directory->name, visit->name) != 0 || strcmp(home->path, home_path) != 0 ||
+	if (strcmp(directory->name, visit->name) != 0 || strcmp(home->path, made_home_path) != 0 ||
 	    faccessat(directory->fd, "config.json", R_OK, 0) < 0)
 		return 97;
 	return visit->code;
@@ -150,7 +119,7 @@ static void acting(void **state)
 	static const struct visit missing = { "none", 33 };
 
 	(void)state;
-	make_vm("one");
+	made_home_vm("one");
 	struct ending ending = ending_of(act, &good);
 
 	assert_int_equal(ending.code, 33);
@@ -166,18 +135,14 @@ static void acting(void **state)
 	ending = ending_of(act, &good);
 	assert_int_equal(ending.code, COMMAND_FAILED);
 	assert_non_null(strstr(ending.said, "TARTLET_HOME is invalid: /proc/no "));
-	assert_int_equal(setenv("TARTLET_HOME", home_path, 1), 0);
+	assert_int_equal(setenv("TARTLET_HOME", made_home_path, 1), 0);
 }
 
 static int make_over(const struct vm_home *home, bool force, struct error *err)
 {
 	struct vm_draft draft;
 
-	assert_int_equal(vm_draft_begin(home, &draft, NULL), 0);
-	int fd = openat(draft.fd, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-	assert_true(fd >= 0);
-	(void)close(fd);
+	made_home_draft(home, &draft);
 	int result = named_vm_publish(home, &draft, "old", force, err);
 
 	vm_draft_end(home, &draft);
@@ -190,7 +155,7 @@ static void replacing(void **state)
 	struct error err;
 
 	(void)state;
-	make_vm("old");
+	made_home_vm("old");
 	assert_int_equal(vm_home_open(&home, NULL), 0);
 	assert_int_equal(named_vm_check_new(&home, "new", false, &err), 0);
 	assert_int_equal(named_vm_check_new(&home, "new", true, &err), 0);
@@ -214,5 +179,5 @@ int main(void)
 		cmocka_unit_test(replacing),
 	};
 
-	return cmocka_run_group_tests(tests, make_home, remove_home);
+	return cmocka_run_group_tests(tests, made_home_setup, made_home_remove);
 }
