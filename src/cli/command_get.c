@@ -25,6 +25,7 @@ struct get_options {
 /* What the network of the VM is, or would be again. */
 struct network_facts {
 	bool known;
+	const char *reach; /* NULL while there is no network */
 	struct ip_prefix subnet;
 	struct ip_addr address;
 	json_t *forwards; /* a list */
@@ -67,6 +68,7 @@ static int find_facts(const struct vm_home *home, const struct vm_directory *dir
 
 	*facts = (struct network_facts){ .known = r == 0 };
 	if (r == 0) {
+		facts->reach = state.is_host_only ? "host-only" : "nat";
 		facts->subnet = state.subnet;
 		facts->address = state.address;
 		facts->forwards = json_incref(state.forwards);
@@ -128,16 +130,17 @@ static json_t *to_json(const struct vm_directory *directory, const struct vm_con
 
 	snprintf(size, sizeof(size), "%.3f", (double)usage.allocated_size / (double)GB);
 	snprintf(display, sizeof(display), "%ux%u", config->display.width, config->display.height);
-	return json_pack("{ss sI sI sI ss ss ss sb ss ss ss? ss? sO ss? sb}", "OS", "linux", "CPU",
-			 (json_int_t)config->cpu_count, "Memory",
+	return json_pack("{ss sI sI sI ss ss ss sb ss ss ss? ss? ss? sO ss? sb}", "OS", "linux",
+			 "CPU", (json_int_t)config->cpu_count, "Memory",
 			 (json_int_t)(config->memory_size >> 20), "Disk",
 			 (json_int_t)(usage.disk_size / GB), "DiskFormat", disk_format(config),
 			 "Size", size, "Display", display, "Running", (int)running, "State",
 			 state_name(directory, running), "MAC", mac_addr_format(&config->mac, mac),
-			 "Subnet", facts->known ? ip_prefix_format(&facts->subnet, subnet) : NULL,
-			 "Address", facts->known ? ip_addr_format(&facts->address, address) : NULL,
-			 "Forwards", facts->forwards, "Hostname",
-			 seed->hostname[0] ? seed->hostname : NULL, "Seed", (int)seed->has_seed);
+			 "Network", facts->reach, "Subnet",
+			 facts->known ? ip_prefix_format(&facts->subnet, subnet) : NULL, "Address",
+			 facts->known ? ip_addr_format(&facts->address, address) : NULL, "Forwards",
+			 facts->forwards, "Hostname", seed->hostname[0] ? seed->hostname : NULL,
+			 "Seed", (int)seed->has_seed);
 }
 
 static void print_text(const json_t *root)
@@ -148,8 +151,8 @@ static void print_text(const json_t *root)
 	} lines[] = {
 		{ "OS", "" },	      { "CPU", "" },	 { "Memory", " MB" }, { "Disk", " GB" },
 		{ "DiskFormat", "" }, { "Size", " GB" }, { "Display", "" },   { "State", "" },
-		{ "MAC", "" },	      { "Subnet", "" },	 { "Address", "" },   { "Hostname", "" },
-		{ "Seed", "" },
+		{ "MAC", "" },	      { "Network", "" }, { "Subnet", "" },    { "Address", "" },
+		{ "Hostname", "" },   { "Seed", "" },
 	};
 	const json_t *forward;
 	size_t i;
@@ -216,7 +219,7 @@ int command_get(int argc, char **argv)
 		.parser = parse,
 		.args_doc = "NAME",
 		.doc = "Prints what a VM is: settings, state, MAC, subnet, address, host "
-		       "name, and the forwards as bound while it runs.\v"
+		       "name, and while it runs its kind of network and the forwards as bound.\v"
 		       "Examples:\n"
 		       "  tartlet get debian\n"
 		       "  tartlet get debian --format json | jq -r '.Forwards[].externalPort'",

@@ -229,6 +229,7 @@ static int write_state(const struct run *run, struct error *err)
 		.subnet = run->network.subnet,
 		.address = run->network.address,
 		.mac = run->config.mac,
+		.is_host_only = run->options->network.is_host,
 		.is_softnet = run->options->sidecar.is_wanted,
 		.forwards = run_network_forwards(&run->network),
 	};

@@ -28,12 +28,12 @@ static json_t *to_json(const struct run_state *state)
 	char mac[MAC_ADDR_TEXT_SIZE];
 
 	/* "O" keeps the caller's reference. */
-	return json_pack("{si sI ss ss ss ss sb sO}", "version", RUN_STATE_VERSION, "pid",
+	return json_pack("{si sI ss ss ss ss sb sb sO}", "version", RUN_STATE_VERSION, "pid",
 			 (json_int_t)state->pid, "label", state->label, "subnet",
 			 ip_prefix_format(&state->subnet, subnet), "address",
 			 ip_addr_format(&state->address, address), "macAddress",
-			 mac_addr_format(&state->mac, mac), "softnet", (int)state->is_softnet,
-			 "forwards", state->forwards);
+			 mac_addr_format(&state->mac, mac), "hostOnly", (int)state->is_host_only,
+			 "softnet", (int)state->is_softnet, "forwards", state->forwards);
 }
 
 int run_state_write(int directory_fd, const struct run_state *state, struct error *err)
@@ -63,17 +63,21 @@ static bool from_json(json_t *root, struct run_state *ret_state)
 	json_t *forwards;
 	json_int_t pid;
 	json_int_t version;
-	int is_softnet = 0; /* a run of an older version does not say */
+	/* A run of an older version does not say these. */
+	int is_host_only = 0;
+	int is_softnet = 0;
 
-	if (json_unpack(root, "{sI sI ss ss ss ss s?b so !}", "version", &version, "pid", &pid,
+	if (json_unpack(root, "{sI sI ss ss ss ss s?b s?b so !}", "version", &version, "pid", &pid,
 			"label", &label, "subnet", &subnet, "address", &address, "macAddress", &mac,
-			"softnet", &is_softnet, "forwards", &forwards) < 0 ||
+			"hostOnly", &is_host_only, "softnet", &is_softnet, "forwards",
+			&forwards) < 0 ||
 	    version != RUN_STATE_VERSION || pid <= 0 || pid > INT_MAX || !json_is_array(forwards) ||
 	    strlen(label) >= sizeof(state.label) || !ip_prefix_parse(subnet, &state.subnet) ||
 	    !ip_addr_parse(address, &state.address) || !mac_addr_parse(mac, &state.mac))
 		return false;
 	state.pid = (pid_t)pid;
 	snprintf(state.label, sizeof(state.label), "%s", label);
+	state.is_host_only = is_host_only != 0;
 	state.is_softnet = is_softnet != 0;
 	state.forwards = json_incref(forwards);
 	*ret_state = state;

@@ -21,8 +21,9 @@ struct run_state {
 	struct ip_prefix subnet;
 	struct ip_addr address;
 	struct mac_addr mac;
-	bool is_softnet;  /* the network is softnet's: no control socket tells of it */
-	json_t *forwards; /* a list of objects, as bound; this room does not look inside */
+	bool is_host_only; /* no way out */
+	bool is_softnet;   /* the network is softnet's: no control socket tells of it */
+	json_t *forwards;  /* a list of objects, as bound; this room does not look inside */
 };
 
 void run_state_done(struct run_state *state);

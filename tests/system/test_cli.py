@@ -598,13 +598,13 @@ def test_get(cli, vm):
     found = json.loads(cli.run("get", "one", "--format", "json")[0])
     assert found == {"OS": "linux", "CPU": 2, "Memory": 1024, "Disk": 0, "DiskFormat": "raw",
                      "Size": found["Size"], "Display": "1024x768", "Running": False, "State": "stopped",
-                     "MAC": cli.config("one")["macAddress"], "Subnet": None, "Address": None,
+                     "MAC": cli.config("one")["macAddress"], "Network": None, "Subnet": None, "Address": None,
                      "Forwards": [], "Hostname": "one", "Seed": False}
     assert re.fullmatch(r"\d+\.\d{3}", found["Size"])
     assert cli.run("get", "one")[0] == (
         f"OS         linux\nCPU        2\nMemory     1024 MB\nDisk       0 GB\nDiskFormat raw\n"
         f"Size       {found['Size']} GB\nDisplay    1024x768\nState      stopped\nMAC        {found['MAC']}\n"
-        f"Subnet     -\nAddress    -\nHostname   one\nSeed       no\n")
+        f"Network    -\nSubnet     -\nAddress    -\nHostname   one\nSeed       no\n")
 
 
 @pytest.mark.parametrize("argv, code", [
@@ -719,7 +719,7 @@ def test_run_prints_the_facts(cli, vm):
     assert "reachable from the network" in running.process.stdout.readline()
 
     state = json.loads(cli.run("get", "one", "--format", "json")[0])
-    assert (state["State"], state["Subnet"], state["Address"]) == ("running", subnet, address)
+    assert (state["State"], state["Network"], state["Subnet"], state["Address"]) == ("running", "nat", subnet, address)
     assert [(f["protocol"], f["externalAddress"], f["internalPort"]) for f in state["Forwards"]] == [
         ("tcp", "0.0.0.0", 22), ("tcp", "::", 22), ("udp", "127.0.0.1", 53)]
     assert json.loads(cli.run("list", "-f", "json")[0])[0]["State"] == "running"

@@ -57,6 +57,12 @@ def test_what_dhcp_says(alone, agent, gateway):
     agent.run(f"ping -c 1 -W 60 {gateway}")
 
 
+def test_get_says_so(alone):
+    found = json.loads(alone.tartlet.command("get", NAME, "--format", "json").stdout)
+    assert (found["Network"], found["Subnet"]) == ("host-only", alone.fact("subnet"))
+    assert "Network    host-only\n" in alone.tartlet.command("get", NAME).stdout
+
+
 def test_names(alone, agent, gateway, dns, lab):
     """Its own, the host's and those of the host's file; the outside is refused, and never asked."""
     for name, address in (("host.internal", gateway), (NAME, alone.address), (f"{NAME}.internal", alone.address),

@@ -20,6 +20,7 @@ static pid_t start_run(int directory_fd, bool writes, int pid_offset)
 	if (pid == 0) {
 		struct run_state state = { .pid = getpid() + pid_offset,
 					   .label = "ci \xc3\xa4",
+					   .is_host_only = true,
 					   .is_softnet = true,
 					   .forwards = json_array() };
 		if (vm_lock_take(directory_fd, NULL) < 0 ||
@@ -63,6 +64,7 @@ static void test_believed_only_under_the_lock(void **state)
 	assert_int_equal(ip_addr_to_v4(&found.address), 0x0a010202);
 	assert_int_equal(found.mac.octet[5], 1);
 	assert_int_equal(json_array_size(found.forwards), 1);
+	assert_true(found.is_host_only);
 	assert_true(found.is_softnet);
 	run_state_done(&found);
 	end_run(pid);
@@ -110,6 +112,21 @@ static void test_damaged(void **state)
 	end_run(pid);
 }
 
+/* As a run of an older version wrote it. */
+static void test_older(void **state)
+{
+	static const char text[] =
+		"{\"version\":1,\"pid\":1,\"label\":\"\",\"subnet\":\"10.0.0.0/30\","
+		"\"address\":\"10.0.0.2\",\"macAddress\":\"02:00:00:00:00:01\",\"forwards\":[]}";
+	struct run_state found;
+
+	(void)state;
+	assert_true(run_state_parse(text, strlen(text), &found));
+	assert_false(found.is_host_only);
+	assert_false(found.is_softnet);
+	run_state_done(&found);
+}
+
 static void test_of_another_process(void **state)
 {
 	const struct scratch *scratch = *state;
@@ -127,6 +144,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_believed_only_under_the_lock, scratch_setup,
 						scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, scratch_setup, scratch_teardown),
+		cmocka_unit_test(test_older),
 		cmocka_unit_test_setup_teardown(test_of_another_process, scratch_setup,
 						scratch_teardown),
 	};
