@@ -25,6 +25,8 @@ TITLES = {
     "vm-tcp": "TCP throughput of a guest under QEMU",
     "vm-cpu": "CPU per GB with a guest under QEMU",
     "vm-start": "Start of a guest under QEMU",
+    "vm-memory": "Memory of the engine of a guest under QEMU",
+    "vm-connect": "Connections per second to a guest under QEMU",
     "vm-latency": "Request and response with a guest under QEMU",
     "instructions": "Instructions of the engine",
     "instructions-byte": "Instructions of the engine per byte",

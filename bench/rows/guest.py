@@ -3,7 +3,7 @@
 import process
 import topology
 from engines import agent, qemu
-from rows import iperf3, latency
+from rows import connect, idle, iperf3, latency
 from rows.row import LESS, Group, Row
 
 WAYS = ("up", "down")
@@ -30,6 +30,10 @@ class Guest(Group):
         if mtu == 1500:
             self.rows += [
                 Row("vm-first-byte", "vm-start", "from start to the first byte through a forward", "ms", LESS),
+                Row("vm-memory-idle-anon", "vm-memory", "private memory of the engine, guest idle", "MB", LESS),
+                Row("vm-memory-idle-pss", "vm-memory", "PSS of the engine, guest idle", "MB", LESS),
+                Row("vm-connect-rate", "vm-connect", "connections through a forward to the guest, one at a time",
+                    "1/s"),
                 Row("vm-forward-in", "vm-tcp", "TCP through a forward to the guest, 1 flow, MTU 1500", "Gbit/s"),
                 *(Row(f"vm-rr-{protocol}-{share}", "vm-latency",
                       f"{protocol.upper()} request and response through a forward, {share}", "us", LESS)
@@ -42,6 +46,10 @@ class Guest(Group):
     def measure(self, place):
         if self.mtu == 1500:
             yield "vm-first-byte", place.running.ready_ms
+            if place.wants("vm-memory-idle-anon", "vm-memory-idle-pss") and place.running.pids():
+                found = idle.at_rest(place.running.pids(), place.durations.idle)
+                yield "vm-memory-idle-anon", found["anon"]
+                yield "vm-memory-idle-pss", found["pss"]
         for flows in (1, 8):
             for way in WAYS:
                 yield from self._bulk(place, way, flows)
@@ -65,6 +73,10 @@ class Guest(Group):
 
     @staticmethod
     def _through_forwards(place):
+        if place.wants("vm-connect-rate"):
+            found = connect.ask(place, place.topology.server, topology.HOST,
+                                agent.ECHO_PORT + topology.FORWARD_PLUS, 1)
+            yield "vm-connect-rate", found["per_second"]
         if place.wants("vm-forward-in"):
             found = iperf3.bulk(place.topology.server, topology.HOST,
                                 topology.PORTS["iperf3"] + topology.FORWARD_PLUS, place.durations.bulk)
@@ -81,4 +93,4 @@ class Guest(Group):
                 yield names[1], found["p99_us"]
 
 
-GROUPS = [Guest(1500), Guest(65520)]
+GROUPS = [Guest(mtu) for mtu in (1500, 9000, 65520)]
