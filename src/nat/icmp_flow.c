@@ -416,12 +416,13 @@ void icmp_input(struct nat *nat, struct frame *frame)
 
 /* --- the table ---------------------------------------------------------------------------- */
 
-/* Opening one socket at the start lets the host say at once that guests will not be able to ping. */
-static void icmp_probe(struct nat *nat)
+void nat_try_ping(struct nat *nat)
 {
 	struct host_socket socket;
 	uint16_t identifier;
 
+	if (!nat->config.outbound)
+		return;
 	host_socket_init(&socket, NULL);
 	if (host_call(nat->context.host, echo_open, &socket, IP_FAMILY_V4, &identifier) == 0)
 		host_call(nat->context.host, close, &socket);
@@ -465,8 +466,6 @@ int icmp_table_new(struct nat *nat, struct icmp_table **ret_table)
 		return -ENOMEM;
 	}
 	budget_keep_back(&table->budget);
-	if (nat->config.outbound)
-		icmp_probe(nat);
 	*ret_table = table;
 	return 0;
 }

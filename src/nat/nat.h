@@ -99,6 +99,9 @@ struct nat_statistics {
 
 int nat_new(const struct nat_config *config, const struct nat_context *context,
 	    struct nat **ret_nat) MUST_USE;
+/* Once, when the process has no more rights than it will have while frames pass: one socket is opened, so that the host says
+ * at the start that guests will not be able to ping. */
+void nat_try_ping(struct nat *nat);
 /* Closes everything at once. */
 struct nat *nat_free(struct nat *nat);
 /* No new flows; acknowledged bytes go on draining. nat_is_drained() tells when none are left. */

@@ -194,8 +194,10 @@ vmnet_network_ref vmnet_network_create(vmnet_network_configuration_ref config,
 		result = create_bind(network, config, &err);
 	if (result == 0)
 		result = create_give_up_rights(network, config, &err);
-	if (result == 0)
+	if (result == 0) {
+		nat_try_ping(network->nat);
 		result = network_start(network, &err);
+	}
 	if (result < 0) {
 		if (network)
 			network_free(network);

@@ -218,12 +218,18 @@ def wrapper(request):
     return ("setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups")
 
 
-def test_the_engine_has_nothing(softnet, wrapper, place):
-    """The process that sees the VM's bytes: nobody, in namespaces of its own, without a file or a right."""
+@pytest.fixture
+def owned(wrapper, place):
+    """Where it keeps its records is that user's."""
     if wrapper:
         (place / "softnet").mkdir(mode=0o700)
         for path in place, place / "softnet":
             os.chown(path, NOBODY, NOBODY)
+
+
+@pytest.mark.usefixtures("owned")
+def test_the_engine_has_nothing(softnet, wrapper):
+    """The process that sees the VM's bytes: nobody, in namespaces of its own, without a file or a right."""
     vm = softnet("--sandbox", "strict", wrapper=wrapper)
     vm.lease()
     engine = vm.engine()
@@ -235,6 +241,32 @@ def test_the_engine_has_nothing(softnet, wrapper, place):
     for kind in "user", "mnt", "ipc", "uts", "pid":
         assert os.readlink(f"/proc/{engine}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}")
     assert not os.listdir(f"/proc/{engine}/root") and os.readlink(f"/proc/{engine}/cwd") == "/"
+    assert vm.end() == (0, "")
+
+
+@pytest.fixture
+def no_ping(lab):
+    lab.host.sysctl("net.ipv4.ping_group_range", "1 0")
+    yield
+    lab.host.sysctl("net.ipv4.ping_group_range", "0 2147483647")
+
+
+@pytest.mark.usefixtures("owned", "no_ping")
+def test_no_ping_is_said_once(softnet, wrapper):
+    """At the start, as a network in tartlet's own process does: by root, too, whose engine may no more than nobody. Not
+    again when the VM pings, and not where there is no outside."""
+    vm = softnet("--allow", "0.0.0.0/0", "--label", "gannet", wrapper=wrapper)
+    assert select.select([vm.process.stderr], [], [], 60)[0]
+    said = os.read(vm.process.stderr.fileno(), 4096).decode()
+    assert said.startswith("gannet: host: ping is not allowed here") and "net.ipv4.ping_group_range" in said
+    assert said.count("\n") == 1
+    vm.lease()
+    for sequence in range(3):
+        vm.send(vm.ip(topology.SERVER) / ICMP(type=8, id=sequence, seq=1) / Raw(b"x" * 32))
+    vm.settle()
+    assert vm.end() == (0, "")
+    vm = softnet("--vm-net-type", "host", wrapper=wrapper)
+    vm.lease()
     assert vm.end() == (0, "")
 
 

@@ -238,6 +238,25 @@ static void other_types_are_not_carried(void **state)
 	expect_silence();
 }
 
+/* It leaves nothing behind, and is no guest's loss. */
+static void ping_is_tried(void **state)
+{
+	uint16_t before = world->next_port;
+
+	(void)state;
+	nat_try_ping(world->nat);
+	assert_int_equal(world->next_port, before + 1);
+	assert_int_equal(world->nat->budget.used, 0);
+	world->no_echo = true;
+	nat_try_ping(world->nat);
+	assert_int_equal(world_drops(DROP_PING_OFF), 0);
+	/* Where nothing goes out, there is nothing to be said. */
+	world->nat->config.outbound = false;
+	world->no_echo = false;
+	nat_try_ping(world->nat);
+	assert_int_equal(world->next_port, before + 1);
+}
+
 static void ping_not_allowed_here(void **state)
 {
 	(void)state;
@@ -359,6 +378,7 @@ int main(void)
 		TEST(host_refuses),
 		TEST(forbidden),
 		TEST(other_types_are_not_carried),
+		TEST(ping_is_tried),
 		TEST(ping_not_allowed_here),
 		TEST(no_descriptor_left),
 		TEST(idle_for_60_s),
