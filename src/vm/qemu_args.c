@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "vm/accel_argument.h"
 #include "vm/cpu_model.h"
 #include "vm/vm_config.h"
 #include "vm/vm_label.h"
@@ -69,8 +70,6 @@ static void add_name(struct builder *builder, const char *label)
 
 static void add_machine(struct builder *builder, const struct qemu_launch *launch)
 {
-	bool kvm = launch->accel == ACCEL_KVM;
-
 	add(builder, "-nodefaults");
 	add(builder, "-no-user-config");
 	/* Not -daemonize (it dies of SIGSYS under this filter), and never exec: migration. */
@@ -94,7 +93,7 @@ static void add_machine(struct builder *builder, const struct qemu_launch *launc
 		add(builder, "q35%s", ps2);
 	}
 	add(builder, "-accel");
-	add(builder, "%s", kvm ? "kvm" : "tcg");
+	add(builder, "%s", accel_argument_of(launch->accel, &launch->qemu));
 	add(builder, "-cpu");
 	add(builder, "%s", cpu_model_of(launch->accel, launch->nested, &launch->qemu));
 	add(builder, "-smp");

@@ -1,6 +1,8 @@
-"""What the guest's processor says that it can do (src/vm/cpu_model.c)."""
+"""What the guest's processor says that it can do (src/vm/cpu_model.c), and what runs it (src/vm/accel_argument.c)."""
 
 import pathlib
+import re
+import subprocess
 
 from lab.tartlet import qemu_pids
 
@@ -8,9 +10,25 @@ from lab.tartlet import qemu_pids
 SLOW_UNDER_TCG = {"erms", "fsrm", "fzrm", "fsrs", "fsrc"}
 
 
-def test_nothing_tells_the_guest_to_copy_slowly(vm, agent):
-    flags = set(agent.run("grep -m1 ^flags /proc/cpuinfo").split())
+def runs_under_kvm(vm):
     qemu, = qemu_pids(vm.pids())
     words = pathlib.Path(f"/proc/{qemu}/cmdline").read_text().split("\0")
+    return words[words.index("-accel") + 1] == "kvm"
+
+
+def test_nothing_tells_the_guest_to_copy_slowly(vm, agent):
+    flags = set(agent.run("grep -m1 ^flags /proc/cpuinfo").split())
     assert "sse2" in flags
-    assert words[words.index("-accel") + 1] == "kvm" or not SLOW_UNDER_TCG & flags
+    assert runs_under_kvm(vm) or not SLOW_UNDER_TCG & flags
+
+
+def test_threads_of_the_processors(vm, agent):
+    """Two processors, and under TCG before QEMU 8.1 one thread for both, since two keep old code."""
+    assert agent.run("grep -c ^processor /proc/cpuinfo") == "2"
+    if runs_under_kvm(vm):
+        return
+    qemu, = qemu_pids(vm.pids())
+    version = subprocess.run([f"/proc/{qemu}/exe", "--version"], check=True, text=True, capture_output=True).stdout
+    version = tuple(map(int, re.search(r"version (\d+)\.(\d+)", version).groups()))
+    names = [path.read_text().strip() for path in pathlib.Path(f"/proc/{qemu}/task").glob("*/comm")]
+    assert len([name for name in names if name.endswith("/TCG")]) == (1 if version < (8, 1) else 2), (version, names)

@@ -57,7 +57,7 @@ static void test_tcg(void **state)
 		"guest=ci-3,process=ci-3,debug-threads=on",
 		MACHINE,
 		"-accel",
-		"tcg",
+		"tcg,thread=single",
 		"-cpu",
 		"max,erms=off,fsrm=off",
 		"-smp",
