@@ -24,6 +24,7 @@ def blocks(count, seed=1):
         yield twice[start:start + min(BLOCK, count - number * BLOCK)]
 
 
+@functools.lru_cache(maxsize=8)
 def sha256(count, seed=1):
     digest = hashlib.sha256()
     for block in blocks(count, seed):
