@@ -223,30 +223,41 @@ def congestion_controls():
     return [None, *words]
 
 
-@contextlib.contextmanager
-def congestion_control(lab, control):
-    """In the host's and the server's namespace, where the kernel allows it to a namespace at all (it does
-    not where root must be asked for it); the client's and the server's sockets have it in any case."""
-    path = "/proc/sys/net/ipv4/tcp_congestion_control"
-    before = {namespace: namespace.run("cat", path).stdout.strip() for namespace in (lab.host, lab.server)}
-    for namespace in before:
-        if control:
-            namespace.run("sysctl", "-q", "-w", f"net.ipv4.tcp_congestion_control={control}", check=False)
-    yield
-    for namespace, value in before.items():
-        namespace.run("sysctl", "-q", "-w", f"net.ipv4.tcp_congestion_control={value}", check=False)
+class Watched:
+    """A server that sees which congestion control each connection really has, while it is there."""
+
+    def __init__(self, lab, *args):
+        self.lab = lab
+        self.controls = []
+        super().__init__(lab.server, *args)
+
+    def engine_control(self):
+        """That of the engine's socket, among the words of ss(8)."""
+        said = self.lab.host.run("ss", "-Htni", f"dst {topology.SERVER}:{self.port}").stdout
+        return set(said.split()) & set(congestion_controls()[1:])
+
+    def handle(self, connection):
+        own = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
+        self.controls.append((own, self.engine_control()))
+        super().handle(connection)
+
+
+class WatchedSource(Watched, servers.Source):
+    pass
+
+
+class WatchedSink(Watched, servers.Sink):
+    pass
 
 
 def transfer(tartlet, lab, mtu, control):
-    with congestion_control(lab, control), \
-            servers.Source(lab.server, BYTES) as source, servers.Sink(lab.server) as sink:
-        for server in (source, sink):
-            if control:
-                server.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, control.encode())
+    with lab.congestion_control(control), WatchedSource(lab, BYTES) as source, WatchedSink(lab) as sink:
         done = tartlet.command("netns", "--mtu", mtu, "--", PYTHON, CLIENT, topology.SERVER, source.port,
                                sink.port, BYTES, *([control] if control else []), timeout=400)
     expected = f"{BYTES} {pattern.sha256(BYTES)}"
     assert done.stdout.splitlines() == [expected, expected]
+    in_force = control or lab.host.run("cat", "/proc/sys/net/ipv4/tcp_congestion_control").stdout.strip()
+    assert source.controls == sink.controls == [(in_force, {in_force})]
 
 
 @pytest.mark.parametrize("mtu", [576, 1500, 9000, 65520])

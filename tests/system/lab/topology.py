@@ -18,6 +18,8 @@ server has one address more, SERVICE, which both routers reach, so that a servic
 the host's way to it changes; it answers by the way that the question came.
 """
 
+import contextlib
+
 from . import netns
 
 HOST = "203.0.113.2"
@@ -80,8 +82,8 @@ class Topology:
         self.host.ip("-6 route replace default via 2001:db8:a::1 dev a0")
         self.default_by_a()
 
-    def default_by_a(self):
-        self.host.ip(f"route replace default via {ROUTER_A} dev a0")
+    def default_by_a(self, options=""):
+        self.host.ip(f"route replace default via {ROUTER_A} dev a0 {options}")
 
     def default_by_b(self):
         self.host.ip(f"route replace default via {ROUTER_B} dev b0")
@@ -106,6 +108,23 @@ class Topology:
         self.server.ip("address add 198.51.100.130/25 dev b0")
         self.server.ip(f"address add {SERVICE}/32 dev lo")
         self.server.ip(f"address add {METADATA}/32 dev lo")
-        self.server.ip("route add 203.0.113.0/24 via 198.51.100.1 dev a0")
+        self._server_to_host()
         self.server.ip("route add 192.0.2.0/24 via 198.51.100.129 dev b0")
         self.server.ip("-6 route add default via 2001:db8:5::1 dev a0")
+
+    def _server_to_host(self, options=""):
+        self.server.ip(f"route replace 203.0.113.0/24 via 198.51.100.1 dev a0 {options}")
+
+    @contextlib.contextmanager
+    def congestion_control(self, name):
+        """What sockets of host and server have towards each other by router_a, if they do not choose; None is
+        the namespaces' own. By their routes: a namespace's sysctl takes only what the machine lives by
+        (net.ipv4.tcp_allowed_congestion_control), a route whatever it offers."""
+        options = f"congctl {name}" if name else ""
+        self.default_by_a(options)
+        self._server_to_host(options)
+        try:
+            yield
+        finally:
+            self.default_by_a()
+            self._server_to_host()
