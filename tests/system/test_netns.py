@@ -263,7 +263,7 @@ def transfer(tartlet, lab, mtu, control):
 @pytest.mark.parametrize("mtu", [576, 1500, 9000, 65520])
 @pytest.mark.parametrize("control", congestion_controls())
 def test_both_ways(anybody, lab, mtu, control):
-    """Default sysctls; the host's congestion control (None), and each that the machine offers, which an
+    """Debian's sysctls on both sides (lab/sysctls.py); the host's congestion control (None), and each that the machine offers, which an
     ordinary user's COMMAND may take, too: it is root in its namespace."""
     transfer(anybody, lab, mtu, control)
 

@@ -2,7 +2,8 @@
 
     netns_client.py ADDRESS SOURCE_PORT SINK_PORT COUNT [CONGESTION_CONTROL]
 
-Prints what it got from the source, then what the sink says it got: COUNT and SHA-256 each.
+Its namespace gets Debian's sysctls first. Prints what it got from the source, then what the sink says it
+got: COUNT and SHA-256 each.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from lab import pattern  # noqa: E402
+from lab import pattern, sysctls  # noqa: E402
 
 
 def connect(address, port, control):
@@ -41,6 +42,7 @@ def send(connection, count):
 
 
 def main(address, source, sink, count, control=None):
+    sysctls.set_here()
     with connect(address, int(source), control) as connection:
         print(receive(connection))
     with connect(address, int(sink), control) as connection:

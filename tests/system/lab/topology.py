@@ -20,7 +20,7 @@ the host's way to it changes; it answers by the way that the question came.
 
 import contextlib
 
-from . import netns
+from . import netns, sysctls
 
 HOST = "203.0.113.2"
 HOST_SECOND = "203.0.113.3"
@@ -48,6 +48,8 @@ class Topology:
         netns.sweep()
         for namespace in self.all:
             namespace.create()
+            for name, value in sysctls.DEBIAN.items():
+                namespace.sysctl(name, value)
             # No duplicate address detection: an address is to be usable at once.
             namespace.sysctl("net.ipv6.conf.all.accept_dad", 0)
             namespace.sysctl("net.ipv6.conf.default.accept_dad", 0)
