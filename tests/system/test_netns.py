@@ -20,7 +20,7 @@ import socket
 import subprocess
 
 import pytest
-from lab import netns, pattern, servers, topology, tun
+from lab import netns, pattern, servers, topology, tun, udp_segments
 from lab.guest import answers
 from lab.tartlet import FACT, FORWARD, children, wait_gone
 from lab.waiting import until
@@ -28,6 +28,7 @@ from lab.waiting import until
 BYTES = 100_000_000
 CLIENT = pathlib.Path(__file__).resolve().parent / "lab" / "netns_client.py"
 PYTHON = "/usr/bin/python3"
+USO_SINCE = 6, 2  # Linux: a TAP carries super-frames of UDP
 UDHCPC_SCRIPT = """#!/bin/sh
 case $1 in
 bound)
@@ -281,6 +282,24 @@ for size in 1, 1400, 9000, 60000:
     assert done.stdout.split() == ["1", "1400", "9000", "60000"]
     done = anybody.command("netns", "--", "ping", "-c", "1", "-W", "60", topology.SERVER)
     assert "1 received" in done.stdout
+
+
+def test_udp_in_one_piece(anybody, lab, nothing_left):
+    """Super-frames of UDP through the TAP and to the far end: 40 datagrams by one system call, each way."""
+    with lab.server.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        udp_segments.prepare(server)
+        server.bind((topology.SERVER, 0))
+        with Running(anybody, "--", PYTHON, udp_segments.__file__, topology.SERVER, server.getsockname()[1]) \
+                as running:
+            up, peer = udp_segments.receive(server, 1)
+            udp_segments.send(server, 2, peer)
+            down = json.loads(running.line())
+            assert running.end()[0] == 0
+    for found in up, down:
+        assert found["right"] and found["sizes"] == [udp_segments.SIZE], found
+    if tuple(map(int, os.uname().release.split(".")[:2])) >= USO_SINCE:
+        # Whole on each way, into the engine and out of it: no datagram went by itself.
+        assert max(up["pieces"], down["pieces"]) <= 4 and down["sent"] < 20, (up, down)
 
 
 @pytest.mark.parametrize("script, code", [
