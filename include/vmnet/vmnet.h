@@ -386,9 +386,10 @@ struct vmnet_port_options {
 	void (*closed)(void *context, vmnet_port_t port, const char *error);
 	void *context;
 	enum vmnet_tcp_backlog tcp_backlog;
-	/* vhost-user: also memory that its front end could shrink (not a memfd with F_SEAL_SHRINK).
-	 * If it does, reading behind the end ends this process by SIGBUS: only for a front end
-	 * that is trusted not to. */
+	/* vhost-user: also memory that its front end could take away: that is no memfd with
+	 * F_SEAL_SHRINK, or of huge pages (hugetlbfs), where a page that is touched first, or again
+	 * after a hole was punched, may not be had. Touching what is not there ends this process by
+	 * SIGBUS: only for a front end that is trusted, and has all its huge pages. */
 	bool allow_unsealed_memory;
 };
 
@@ -429,8 +430,9 @@ VMNET_EXPORT vmnet_return_t vmnet_network_attach_tap_fd(vmnet_network_ref networ
  * The same as back end of vhost-user: a unix stream socket to a front end (QEMU) that shares the
  * guest's memory, connected, or listening: then one front end at a time is served and the next one
  * accepted after it left. Frames pass the guest's virtqueues without a copy, up to 64 KiB at any MTU;
- * one queue pair. The memory must be a memfd with F_SEAL_SHRINK (QEMU: -object
- * memory-backend-memfd,share=on), unless options->allow_unsealed_memory. A front end that breaks the
+ * one queue pair. The memory must be a memfd with F_SEAL_SHRINK and of ordinary pages
+ * (QEMU: -object memory-backend-memfd,share=on, without hugetlb=on), and so must the log of written pages,
+ * unless options->allow_unsealed_memory. A front end that breaks the
  * protocol, or a guest that breaks its rings, loses the connection, with a sentence to
  * options->closed or, on a listening socket, to the log. VMNET_INVALID_ARGUMENT: not a unix stream
  * socket.

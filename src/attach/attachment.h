@@ -23,7 +23,7 @@ struct attachment_context {
 	struct drop_counters *drops;
 	const struct log *log;
 	uint32_t mtu; /* caps frames in both directions: mtu + 14 (+ 4 for a VLAN tag) */
-	bool allow_unsealed_memory; /* vhost-user: a front end that is trusted not to shrink it */
+	bool allow_unsealed_memory; /* vhost-user: a front end trusted not to shrink it, or of huge pages */
 	/* The peer left (reason "") or misbehaved: nothing passes any more. Called from inside the
 	 * attachment, so it must not be freed before the batch is over. */
 	void (*closed)(void *context, uint32_t port, const char *reason);

@@ -25,6 +25,7 @@ static const struct system_call calls[] = {
 	{ .name = "fcntl",
 	  .why = "shared_map.c: whether shared memory can shrink",
 	  .conditions = { SYSTEM_CALL_INT_IS(1, F_GET_SEALS) } },
+	{ .name = "fstatfs", .why = "shared_map.c: whether it is of huge pages" },
 	{ .name = "fstat", .why = "shared_map.c: how large it is" },
 	{ .name = "newfstatat",
 	  .why = "shared_map.c: fstat() of a newer C library",

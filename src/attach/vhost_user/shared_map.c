@@ -3,22 +3,37 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* The largest huge page; a file that claims more lies. */
 #define PAGE_MOST ((size_t)1 << 30)
 
-static int check_seals(int fd, struct error *err)
+/* Of the files that can be sealed against shrinking, both kinds of memfd, one of huge pages has no page
+ * where none is free: at first, or when its owner punched a hole. The other's are made when touched. */
+static int check_keeps_its_pages(int fd, struct error *err)
 {
 	int seals = fcntl(fd, F_GET_SEALS);
+	struct statfs system;
 
-	if (seals >= 0 && (seals & F_SEAL_SHRINK))
-		return 0;
-	error_set(err, "shared memory that may shrink (no F_SEAL_SHRINK)");
-	return -EPERM;
+	if (seals < 0 || !(seals & F_SEAL_SHRINK)) {
+		error_set(err, "shared memory that may shrink (no F_SEAL_SHRINK)");
+		return -EPERM;
+	}
+	if (fstatfs(fd, &system) < 0) {
+		error_set(err, "shared memory: %s", strerror(errno));
+		return -EINVAL;
+	}
+	if ((unsigned long)system.f_type == HUGETLBFS_MAGIC) {
+		error_set(err, "shared memory of huge pages, which may be missing when they are "
+			       "touched (QEMU: memory-backend-memfd without hugetlb=on)");
+		return -EPERM;
+	}
+	return 0;
 }
 
 /* hugetlbfs tells its page size as the block size, and maps nothing smaller. */
@@ -43,7 +58,7 @@ int shared_map_open(int fd, uint64_t offset, uint64_t size, bool allow_unsealed,
 		return -EINVAL;
 	}
 	if (!allow_unsealed) {
-		int error = check_seals(fd, err);
+		int error = check_keeps_its_pages(fd, err);
 
 		if (error < 0)
 			return error;

@@ -1,8 +1,9 @@
 #pragma once
 /*
  * A piece of a file that another process shares with us. Whoever can shrink the file can end our
- * process: reading behind its end is SIGBUS. So the file must be a memfd sealed against shrinking,
- * unless the caller of the library trusts the front end and says so.
+ * process: reading behind its end is SIGBUS, and so is a huge page that is not there. So the file must
+ * be a memfd of ordinary pages and sealed against shrinking, unless the caller of the library trusts the
+ * front end and says so. A hole that its owner punches into such a memfd reads as zeroes.
  */
 
 #include <stdbool.h>
@@ -22,8 +23,8 @@ struct shared_map {
 
 /*
  * Maps `size` bytes from `offset` on, readable and writable. fd stays the caller's and may be closed
- * afterwards. Negative errno with a sentence: -EPERM for memory that can shrink, -EINVAL for a piece
- * that is not inside the file.
+ * afterwards. Negative errno with a sentence: -EPERM for memory that can shrink or is of huge
+ * pages, -EINVAL for a piece that is not inside the file.
  */
 int shared_map_open(int fd, uint64_t offset, uint64_t size, bool allow_unsealed,
 		    struct shared_map *ret_map, struct error *err) MUST_USE;

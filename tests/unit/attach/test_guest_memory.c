@@ -112,6 +112,49 @@ static void unsealed_memory(void **state)
 	(void)close(pipe_fds[1]);
 }
 
+/* A page of a sealed file that is not to be had is SIGBUS, too. Whoever is trusted has them. */
+static void memory_of_huge_pages(void **state)
+{
+	const size_t size = (size_t)1 << 30; /* whole pages, whatever their size */
+	const struct vhost_region region = { 0, size, 0, 0 };
+	struct guest_memory memory = {};
+	struct dirty_log log = {};
+	struct error err = {};
+	int fd = vhost_guest_hugetlb_memfd(size);
+
+	(void)state;
+	assert_int_equal(guest_memory_map(&region, &fd, 1, false, &memory, &err), -EPERM);
+	assert_non_null(strstr(err.text, "without hugetlb=on)"));
+	assert_int_equal(memory.count, 0);
+	err = (struct error){};
+	assert_int_equal(dirty_log_open(&log, fd, 0, PAGE, false, &err), -EPERM);
+	assert_non_null(strstr(err.text, "without hugetlb=on)"));
+	assert_false(dirty_log_is_open(&log));
+	/* Mapped only, not touched: this machine may have none. */
+	assert_int_equal(guest_memory_map(&region, &fd, 1, true, &memory, &err), 0);
+	guest_memory_unmap(&memory);
+	(void)close(fd);
+}
+
+/* What the owner of an ordinary sealed file punches out reads as zeroes. */
+static void memory_with_a_hole(void **state)
+{
+	const struct vhost_region region = { 0, PAGE, 0, 0 };
+	struct guest_memory memory = {};
+	struct error err = {};
+	int fd = vhost_guest_memfd(PAGE, true);
+	uint8_t byte = 1;
+
+	(void)state;
+	assert_int_equal(guest_memory_map(&region, &fd, 1, false, &memory, &err), 0);
+	memory.regions[0].map.bytes[0] = 7;
+	assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE), 0);
+	assert_true(guest_memory_read(&memory, 0, &byte, 1));
+	assert_int_equal(byte, 0);
+	guest_memory_unmap(&memory);
+	(void)close(fd);
+}
+
 static void addresses(void **state)
 {
 	/* Two that touch in the guest's addresses but not in the file, and one far above. */
@@ -335,6 +378,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(regions_that_are_refused),
 		cmocka_unit_test(unsealed_memory),
+		cmocka_unit_test(memory_of_huge_pages),
+		cmocka_unit_test(memory_with_a_hole),
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(bytes_across_regions),
 		cmocka_unit_test(user_addresses),

@@ -375,6 +375,22 @@ static void memory_that_shrinks(void **state)
 	finish();
 }
 
+/* Memory of huge pages that are not there: the front end loses its port, nobody gets a SIGBUS. */
+static void memory_of_missing_pages(void **state)
+{
+	struct vhost_message message = { .request = VHOST_SET_MEM_TABLE,
+					 .memory = { 1, { { 0, (uint64_t)1 << 30, 0, 0 } } } };
+	int fd = vhost_guest_hugetlb_memfd((size_t)1 << 30);
+
+	(void)state;
+	assert_true(vhost_front_end_send(&end, &message, &fd, 1));
+	run();
+	(void)close(fd);
+	expect_gone();
+	assert_non_null(strstr(scene->reason, "memory region 0: shared memory of huge pages"));
+	assert_non_null(strstr(scene->reason, "without hugetlb=on)")); /* all of it */
+}
+
 static void memory_that_is_none(void **state)
 {
 	struct vhost_message message = { .request = VHOST_SET_MEM_TABLE,
@@ -737,6 +753,7 @@ int main(void)
 		cmocka_unit_test(values_that_are_refused),
 		cmocka_unit_test(regions_that_are_refused),
 		cmocka_unit_test(memory_that_shrinks),
+		SCENE_TEST(memory_of_missing_pages),
 		SCENE_TEST(memory_that_is_none),
 		cmocka_unit_test(rings_outside_the_memory),
 		SCENE_TEST(size_that_outgrows_its_ring),

@@ -59,6 +59,16 @@ static inline int vhost_guest_memfd(size_t size, bool sealed)
 	return fd;
 }
 
+/* Sealed, and of huge pages, which nobody reserved: as a rule the machine has none. */
+static inline int vhost_guest_hugetlb_memfd(size_t size)
+{
+	int fd = memfd_create("guest", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB);
+
+	vhost_guest_check(fd >= 0 && ftruncate(fd, (off_t)size) == 0 &&
+			  fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0);
+	return fd;
+}
+
 static inline void vhost_guest_init(struct vhost_guest *guest, uint16_t queue_size, bool sealed)
 {
 	*guest = (struct vhost_guest){ .memory_fd = vhost_guest_memfd(VHOST_GUEST_SIZE, sealed) };
