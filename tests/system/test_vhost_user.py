@@ -137,7 +137,7 @@ def qemu(lab, network, guest, program, folder, *more):
     command = [program / "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-machine", "q35,memory-backend=mem",
                "-object", f"memory-backend-memfd,id=mem,size={memory}M,share=on", "-m", f"{memory}M",
                "-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2", "-display", "none",
-               "-kernel", guest["vmlinux"], "-initrd", guest["initrd"], "-append", "console=ttyS0 quiet no_timer_check",
+               "-kernel", guest["vmlinux"], "-initrd", guest["initrd"], "-append", "console=ttyS0 loglevel=5 no_timer_check",
                "-chardev", f"socket,id=c,path={network.path}", "-netdev", "vhost-user,id=n,chardev=c",
                "-device", f"virtio-net-pci,netdev=n,mac={MAC},romfile=,rx_queue_size=1024,"
                "tx_queue_size=1024", "-device", "virtio-rng-pci",
