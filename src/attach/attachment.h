@@ -17,12 +17,14 @@
 #include "wire/frame_sink.h"
 
 struct attachment;
+struct call_guard;
 
 struct attachment_context {
 	struct loop *loop;
 	struct drop_counters *drops;
 	const struct log *log;
 	uint32_t mtu; /* caps frames in both directions: mtu + 14 (+ 4 for a VLAN tag) */
+	struct call_guard *call_guard; /* vhost-user */
 	bool allow_unsealed_memory; /* vhost-user: a front end trusted not to shrink it, or of huge pages */
 	/* The peer left (reason "") or misbehaved: nothing passes any more. Called from inside the
 	 * attachment, so it must not be freed before the batch is over. */

@@ -11,8 +11,8 @@
 
 static const struct system_call calls[] = {
 	{ .name = "read", .why = "tap.c, vhost_net.c: frames, and the guest's calls" },
-	{ .name = "write", .why = "tap.c, vhost_net.c" },
-	{ .name = "writev", .why = "tap.c" },
+	{ .name = "write", .why = "tap.c, call_guard.c" },
+	{ .name = "writev", .why = "tap.c, given_eventfd.c" },
 	{ .name = "recvfrom", .why = "stream.c, datagram.c" },
 	/* It can bring descriptors along, which no filter sees; so can sendmsg() take some away. */
 	{ .name = "recvmsg", .why = "vhost_user.c: messages with descriptors" },
@@ -26,6 +26,13 @@ static const struct system_call calls[] = {
 	  .why = "shared_map.c: whether shared memory can shrink",
 	  .conditions = { SYSTEM_CALL_INT_IS(1, F_GET_SEALS) } },
 	{ .name = "fstatfs", .why = "shared_map.c: whether it is of huge pages" },
+	{ .name = "statx",
+	  .why = "given_eventfd.c: what kind of file it is",
+	  .conditions = { SYSTEM_CALL_INT_IS(2, AT_EMPTY_PATH | AT_STATX_DONT_SYNC) } },
+	{ .name = "preadv2", .why = "given_eventfd.c, call_guard.c: without waiting" },
+	{ .name = "poll", .why = "call_guard.c: whether it is full" },
+	{ .name = "ppoll", .why = "call_guard.c, where the architecture has no poll" },
+	{ .name = "futex", .why = "call_guard.c: until the next call" },
 	{ .name = "fstat", .why = "shared_map.c: how large it is" },
 	{ .name = "newfstatat",
 	  .why = "shared_map.c: fstat() of a newer C library",

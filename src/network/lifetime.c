@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach/vhost_user/call_guard.h"
 #include "network/network_internal.h"
 
 #define LIFETIME_DRAIN_NS      (5 * NS_PER_S)
@@ -46,7 +47,15 @@ static void *lifetime_thread(void *context)
 	return NULL;
 }
 
-/* The thread inherits a mask with every signal blocked: signals are the program's business. */
+static int lifetime_start_threads(struct vmnet_network *network)
+{
+	int status = call_guard_new(&network->call_guard);
+
+	return status < 0 ? -status
+			  : pthread_create(&network->thread, NULL, lifetime_thread, network);
+}
+
+/* The threads inherit a mask with every signal blocked: signals are the program's business. */
 int network_start(struct vmnet_network *network, struct error *err)
 {
 	sigset_t all;
@@ -55,7 +64,7 @@ int network_start(struct vmnet_network *network, struct error *err)
 	(void)sigfillset(&all); /* cannot fail for a valid set */
 	int status = pthread_sigmask(SIG_SETMASK, &all, &before);
 	if (status == 0) {
-		status = pthread_create(&network->thread, NULL, lifetime_thread, network);
+		status = lifetime_start_threads(network);
 		(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	}
 	if (status != 0) {
@@ -104,6 +113,7 @@ void network_free(struct vmnet_network *network)
 	if (network->thread_runs)
 		lifetime_stop_thread(network);
 	network_stages_free(network);
+	network->call_guard = call_guard_free(network->call_guard);
 	network_forget_forwards(network);
 	network->holding = registry_holding_release(network->holding);
 	network->registry = registry_close(network->registry);

@@ -82,6 +82,7 @@ struct vmnet_network {
 	vmnet_port_t last_port_id;
 	struct loop_deferred reap;
 
+	struct call_guard *call_guard; /* a thread beside ours */
 	bool thread_runs;
 	pthread_t thread;
 	struct timer drain;
@@ -111,7 +112,7 @@ bool network_admits_service(void *context, uint8_t protocol, uint16_t port);
 
 /* lifetime.c: frees a network, complete or half built, whose thread does not run. */
 void network_free(struct vmnet_network *network);
-/* Starts the thread. */
+/* Starts the thread, and the guard's before it. */
 int network_start(struct vmnet_network *network, struct error *err) MUST_USE;
 
 /* ports.c: in the network's thread. */

@@ -164,6 +164,7 @@ static vmnet_return_t network_attach(struct vmnet_network *network, network_atta
 		.drops = &network->drops,
 		.log = &network->log,
 		.mtu = network->config.mtu,
+		.call_guard = network->call_guard,
 		.allow_unsealed_memory = options && options->allow_unsealed_memory,
 		.closed = network_port_closed,
 		.writable = network_port_writable,

@@ -1,5 +1,5 @@
 /*
- * The network's thread, from its first calls, which may come after everything else was restricted, to its last;
+ * The network's threads, from their first calls, which may come after everything else was restricted, to their last;
  * and the informant that it asks.
  */
 
@@ -13,7 +13,7 @@ static const struct system_call calls[] = {
 	{ .name = "set_robust_list", .why = "a thread begins" },
 	{ .name = "rseq", .why = "a thread begins" },
 	{ .name = "prctl",
-	  .why = "lifetime.c: the thread has a name",
+	  .why = "lifetime.c, call_guard.c: a thread has a name",
 	  .conditions = { SYSTEM_CALL_INT_IS(0, PR_SET_NAME) } },
 	{ .name = "rt_sigprocmask", .why = "a thread begins, and ends" },
 	{ .name = "futex", .why = "the one that joins it" },

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "attach/attachment.h"
+#include "attach/vhost_user/call_guard.h"
 #include "frame_check.h"
 
 #define ATTACH_RIG_PORT 5
@@ -95,6 +96,7 @@ static inline void attach_rig_start(struct attach_rig *rig, attach_rig_new *make
 		.writable = attach_rig_writable,
 		.context = rig,
 	};
+	static struct call_guard *guard; /* of all runs */
 	struct error err;
 
 	rig->clock.now_ns = attach_rig_now;
@@ -102,6 +104,9 @@ static inline void attach_rig_start(struct attach_rig *rig, attach_rig_new *make
 	rig->most = (size_t)mtu + FRAME_ETHERNET_SIZE + 4;
 	FUZZ_CHECK(loop_new(&rig->clock, &rig->loop) == 0);
 	context.loop = rig->loop;
+	if (!guard)
+		FUZZ_CHECK(call_guard_new(&guard) == 0);
+	context.call_guard = guard;
 	FUZZ_CHECK(make(&context, fd, &rig->attachment, &err) == 0);
 	attachment_start(rig->attachment, ATTACH_RIG_PORT, &rig->ingress);
 }

@@ -3,9 +3,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "attach/vhost_user/given_eventfd.h"
 #include "base/fd.h"
 
 /* RFC 791: every host takes 68 bytes. */
@@ -37,13 +36,13 @@ bool vhost_session_runs(const struct vhost_session *session, unsigned index)
 
 static void ring_call(const struct vhost_ring *ring)
 {
-	uint64_t one = 1;
-	ssize_t done = -1;
+	struct vhost_session *session = ring->session;
 
-	if (ring->call_fd >= 0)
-		done = write(ring->call_fd, &one, sizeof(one));
-	/* Full: a call is on its way already. Closed or of another kind: the front end's loss. */
-	(void)done;
+	if (ring->call_fd < 0 || session->blocks ||
+	    call_guard_call(session->call_guard, ring->call_fd))
+		return;
+	session->blocks = true;
+	session->blocked(session);
 }
 
 void vhost_ring_publish(struct vhost_ring *ring)
@@ -301,6 +300,8 @@ static int on_set_vring_kick(struct handling *handling)
 		return fail(handling, "a ring that wants to be polled");
 	if (!virtqueue_is_mapped(&ring->queue))
 		return fail(handling, "a ring started before its size, addresses and memory");
+	if (!given_eventfd_is_one(handling->fds[0]))
+		return fail(handling, "a kick that is no eventfd");
 	ring_unwatch(ring);
 	ring->kick_fd = take_fd(handling);
 	/* Edge-triggered, so it need not be read: each kick is an edge. */
@@ -315,16 +316,6 @@ static int on_set_vring_kick(struct handling *handling)
 	return 0;
 }
 
-/* A write into a pipe or socket could be our end (SIGPIPE). What has no type of file is an eventfd, or
- * something else of the kernel's that takes no 8 bytes. It must not make us wait either. */
-static bool is_safe_to_write(int fd)
-{
-	struct stat status;
-
-	return fstat(fd, &status) == 0 && (status.st_mode & S_IFMT) == 0 &&
-	       fd_set_nonblocking(fd) == 0;
-}
-
 static int on_set_vring_call(struct handling *handling)
 {
 	struct vhost_ring *ring =
@@ -335,7 +326,8 @@ static int on_set_vring_call(struct handling *handling)
 	ring->call_fd = fd_close(ring->call_fd);
 	if (!handling->message->vring_fd.has_fd)
 		return 0;
-	if (!is_safe_to_write(handling->fds[0]))
+	/* Full is no reason to wait. Who takes that back later meets the guard. */
+	if (!given_eventfd_is_one(handling->fds[0]) || fd_set_nonblocking(handling->fds[0]) < 0)
 		return fail(handling, "a call that is no eventfd");
 	ring->call_fd = take_fd(handling);
 	/* The old one's last call may have been lost with it. */
@@ -420,6 +412,7 @@ int vhost_session_handle(struct vhost_session *session, const struct vhost_messa
 void vhost_session_init(struct vhost_session *session)
 {
 	session->over = false;
+	session->blocks = false;
 	session->features = 0;
 	session->protocol_features = 0;
 	for (unsigned i = 0; i < VHOST_RINGS; i++) {

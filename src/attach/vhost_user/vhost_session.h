@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "attach/vhost_user/call_guard.h"
 #include "attach/vhost_user/dirty_log.h"
 #include "attach/vhost_user/guest_memory.h"
 #include "attach/vhost_user/vhost_message.h"
@@ -80,12 +81,17 @@ struct vhost_ring {
 
 struct vhost_session {
 	struct loop *loop;
+	struct call_guard *call_guard;
 	/* The guest has something for us on that ring, or room. */
 	void (*kicked)(struct vhost_session *session, unsigned index);
+	/* `blocks` became true, perhaps in the middle of a push. */
+	void (*blocked)(struct vhost_session *session);
 	uint32_t mtu_most;
 	bool allow_unsealed;
 
 	bool over; /* set by the owner: nothing runs any more */
+	/* A call blocked: the front end made its eventfd so after it was given. It is not called again. */
+	bool blocks;
 	uint64_t features;
 	uint64_t protocol_features;
 	struct guest_memory memory;
@@ -93,7 +99,7 @@ struct vhost_session {
 	struct vhost_ring rings[VHOST_RINGS];
 };
 
-/* loop, kicked, mtu_most and allow_unsealed are set already. */
+/* What is above `over` is set already. */
 void vhost_session_init(struct vhost_session *session);
 /* Forgets everything that the front end told; the session may be used for the next one. */
 void vhost_session_reset(struct vhost_session *session);

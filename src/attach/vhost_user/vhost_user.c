@@ -11,7 +11,8 @@
  *
  * A message that is wrong, or a ring that is, ends the session: rings, memory and descriptors are
  * given up, at the end of the batch, for it may show in the middle of a push. A listening socket then
- * serves the next front end; a connected one ends the port.
+ * serves the next front end; a connected one ends the port, and so does one whose calls block: each
+ * time would cost the network a moment.
  */
 
 #include <errno.h>
@@ -93,8 +94,9 @@ static void vhost_user_end(struct loop_deferred *deferred)
 	struct vhost_user *vhost = container_of(deferred, struct vhost_user, end);
 	struct attachment_context *context = &vhost->attachment.context;
 
+	bool serves_next = vhost->listen_fd >= 0 && !vhost->session.blocks;
 	vhost_user_disconnect(vhost);
-	if (vhost->listen_fd < 0) {
+	if (!serves_next) {
 		context->closed(context->context, vhost->attachment.port, vhost->reason);
 		return;
 	}
@@ -120,6 +122,12 @@ static void vhost_user_fail_because(struct vhost_user *vhost, struct error *err)
 {
 	error_prefix(err, "closed: its front end is wrong");
 	vhost_user_fail(vhost, err->text);
+}
+
+static void vhost_user_blocked(struct vhost_session *session)
+{
+	vhost_user_fail(container_of(session, struct vhost_user, session),
+			"closed: its front end is wrong: it made the eventfd of its calls block");
 }
 
 static void vhost_user_net_failed(struct vhost_net *net, const char *reason)
@@ -159,6 +167,8 @@ static void vhost_user_handle(struct vhost_user *vhost)
 	log_write(vhost->attachment.context.log, LOG_LEVEL_DEBUG, "vhost-user: %s",
 		  vhost_message_name(message.request));
 	vhost_net_settle(&vhost->net);
+	if (vhost->session.over)
+		return; /* a call blocked */
 	int status = vhost_session_handle(&vhost->session, &message, vhost->fds, &reply, &err);
 	if (reply.position > 0 && !vhost_user_send(vhost, &reply) && status == 0) {
 		error_set(&err, "it does not read its answers");
@@ -429,7 +439,9 @@ int attachment_new_vhost_user(const struct attachment_context *context, int fd,
 	vhost->listen_fd = listening ? fd : -1;
 	vhost->fd = listening ? -1 : fd;
 	vhost->session.loop = context->loop;
+	vhost->session.call_guard = context->call_guard;
 	vhost->session.kicked = vhost_user_kicked;
+	vhost->session.blocked = vhost_user_blocked;
 	vhost->session.mtu_most = context->mtu;
 	vhost->session.allow_unsealed = context->allow_unsealed_memory;
 	vhost_session_init(&vhost->session);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "attach/attachment.h"
+#include "attach/vhost_user/call_guard.h"
 #include "base/fd.h"
 #include "wire/frame.h"
 #include "wire/packet_build.h"
@@ -33,6 +34,7 @@ struct scene {
 	struct clock clock;
 	uint64_t now_ns;
 	struct loop *loop;
+	struct call_guard *call_guard;
 	struct drop_counters drops;
 	struct log log;
 	unsigned log_lines;
@@ -116,6 +118,7 @@ static inline struct attachment_context scene_context(void)
 		.drops = &scene->drops,
 		.log = &scene->log,
 		.mtu = TEST_MTU,
+		.call_guard = scene->call_guard,
 		.closed = on_closed,
 		.writable = on_writable,
 		.context = scene,
@@ -141,6 +144,7 @@ static inline struct attachment_context scene_new(void)
 		.most = LOG_LEVEL_DEBUG,
 	};
 	assert_int_equal(loop_new(&scene->clock, &scene->loop), 0);
+	assert_int_equal(call_guard_new(&scene->call_guard), 0);
 	return scene_context();
 }
 
@@ -150,6 +154,7 @@ static inline int scene_teardown(void **state)
 	attachment_free(scene->attachment);
 	(void)fd_close(scene->peer_fd);
 	loop_free(scene->loop);
+	call_guard_free(scene->call_guard);
 	free(scene);
 	scene = NULL;
 	return 0;

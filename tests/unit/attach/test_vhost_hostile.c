@@ -499,6 +499,15 @@ static void call_that_is_no_eventfd(void **state)
 	}
 }
 
+/* Something to be called about: shorter than its header, so dropped, and used. Called about a moment later. */
+static void use_one(void)
+{
+	vhost_guest_describe(end.guest.queues[1].descriptors, 0, VHOST_GUEST_BUFFERS, 11, 0, 0);
+	vhost_guest_offer(&end.guest.queues[1], 0);
+	vhost_front_end_kick(&end, 1);
+	run();
+}
+
 /* A call that is full already, and would wait if it could. */
 static void call_that_is_full(void **state)
 {
@@ -514,13 +523,69 @@ static void call_that_is_full(void **state)
 	uint64_t count;
 	assert_int_equal(read(end.call_fds[1], &count, sizeof(count)), sizeof(count));
 	assert_int_equal(write(end.call_fds[1], &most, sizeof(most)), sizeof(most));
-	/* Shorter than its header: dropped, and used. */
-	vhost_guest_describe(end.guest.queues[1].descriptors, 0, VHOST_GUEST_BUFFERS, 11, 0, 0);
-	vhost_guest_offer(&end.guest.queues[1], 0);
-	vhost_front_end_kick(&end, 1);
+	use_one();
+	scene->now_ns += NS_PER_MS;
 	run();
 	assert_true(vhost_guest_reap(&end.guest.queues[1], &head, &size));
 	assert_int_equal(scene->closed, 0);
+}
+
+/* So that it waits for whoever writes, though it did not when it was given. */
+static void make_call_block(void)
+{
+	const uint64_t most = UINT64_MAX - 1;
+
+	(void)vhost_front_end_called(&end, 1);
+	assert_int_equal(write(end.call_fds[1], &most, sizeof(most)), sizeof(most));
+	assert_int_equal(fcntl(end.call_fds[1], F_SETFL, 0), 0);
+}
+
+static void call_that_blocks(void **state)
+{
+	(void)state;
+	for (unsigned by_message = 0; by_message < 2; by_message++) {
+		begin(true, false);
+		start();
+		make_call_block();
+		use_one();
+		assert_int_equal(scene->closed, 0);
+		if (by_message) /* which settles what was used first of all */
+			set_state(VHOST_GET_VRING_BASE, 1, 0);
+		else
+			scene->now_ns += NS_PER_MS;
+		expect_gone();
+		assert_non_null(strstr(scene->reason, "block"));
+		finish();
+	}
+}
+
+/* Each time would stop the network for a moment: the next front end is not served, the port is gone. */
+static void call_that_blocks_behind_a_listener(void **state)
+{
+	struct attachment_context context = scene_new();
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	socklen_t size = sizeof(address);
+	struct error err = {};
+
+	(void)state;
+	fds_before = count_fds();
+	int listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(listen_fd, (struct sockaddr *)&address, sizeof(sa_family_t)), 0);
+	assert_int_equal(listen(listen_fd, 1), 0);
+	assert_int_equal(getsockname(listen_fd, (struct sockaddr *)&address, &size), 0);
+	assert_int_equal(attachment_new_vhost_user(&context, listen_fd, &scene->attachment, &err),
+			 0);
+	attachment_start(scene->attachment, TEST_PORT, &scene->ingress);
+	scene->peer_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(scene->peer_fd, (struct sockaddr *)&address, size), 0);
+	vhost_front_end_init(&end, scene->peer_fd, QUEUE_SIZE, true);
+	run();
+	start();
+	make_call_block();
+	use_one();
+	scene->now_ns += NS_PER_MS;
+	expect_gone();
+	finish();
 }
 
 static void answers_nobody_reads(void **state)
@@ -761,6 +826,8 @@ int main(void)
 		SCENE_TEST(kick_that_is_no_eventfd),
 		cmocka_unit_test(call_that_is_no_eventfd),
 		SCENE_TEST(call_that_is_full),
+		cmocka_unit_test(call_that_blocks),
+		cmocka_unit_test(call_that_blocks_behind_a_listener),
 		SCENE_TEST(answers_nobody_reads),
 		SCENE_TEST(refusal_is_answered),
 		cmocka_unit_test(broken_transmit_rings),

@@ -58,9 +58,29 @@ enum wrong {
 	WRONG_RING,
 	WRONG_LOOP,
 	WRONG_UNSEALED,
+	WRONG_CALL,
 	WRONG_NOTHING, /* it only leaves */
 	WRONG_COUNT,
 };
+
+/* The eventfd of its calls is full and blocks, though it did neither when the network was given it. */
+static void block_call(struct vhost_front_end *front)
+{
+	const struct vhost_message question = { .request = VHOST_GET_FEATURES };
+	const uint64_t most = UINT64_MAX - 1;
+	uint64_t features;
+
+	assert_true(vhost_front_end_send(front, &question, NULL, 0));
+	await_readable(front->fd);
+	assert_true(vhost_front_end_reply(front, VHOST_GET_FEATURES, &features));
+	(void)vhost_front_end_called(front, 1);
+	assert_int_equal(write(front->call_fds[1], &most, sizeof(most)), sizeof(most));
+	assert_int_equal(fcntl(front->call_fds[1], F_SETFL, 0), 0);
+	/* Shorter than its header: dropped, and used, which is called about. */
+	vhost_guest_describe(front->guest.queues[1].descriptors, 0, VHOST_GUEST_BUFFERS, 11, 0, 0);
+	vhost_guest_offer(&front->guest.queues[1], 0);
+	vhost_front_end_kick(front, 1);
+}
 
 static const char *misbehave(struct vhost_front_end *front, enum wrong wrong)
 {
@@ -90,6 +110,9 @@ static const char *misbehave(struct vhost_front_end *front, enum wrong wrong)
 	case WRONG_UNSEALED:
 		assert_true(vhost_front_end_set_memory(front));
 		return "F_SEAL_SHRINK";
+	case WRONG_CALL:
+		block_call(front);
+		return "block";
 	case WRONG_NOTHING:
 	case WRONG_COUNT:
 		break;
