@@ -74,6 +74,8 @@ static bool take_all(struct world *world, unsigned *budget)
 		if (result == VIRTQUEUE_EMPTY)
 			break;
 		FUZZ_CHECK(chain.head < world->queue.size && chain.count <= VIRTQUEUE_CHAIN_MOST);
+		FUZZ_CHECK(chain.descriptors >= 1 &&
+			   chain.descriptors <= VIRTQUEUE_DESCRIPTORS_MOST);
 		for (size_t i = 0; i < chain.count; i++) {
 			FUZZ_CHECK(is_inside(world, &world->parts[i]));
 			size += world->parts[i].iov_len;

@@ -17,6 +17,23 @@ static bool has_to_transmit(struct vhost_net *net)
 	       virtqueue_waiting(transmit_queue(net)) > 0;
 }
 
+bool vhost_net_may_read(struct vhost_net *net, unsigned ring)
+{
+	uint64_t turn = loop_turn(net->attachment->context.loop);
+
+	if (net->reads[ring].turn != turn) {
+		net->reads[ring].turn = turn;
+		net->reads[ring].descriptors = 0;
+	}
+	return net->reads[ring].descriptors < VHOST_NET_TURN_DESCRIPTORS;
+}
+
+/* Somebody waits for room, and for what was not looked at the guest does not kick again. */
+static bool has_to_look_ahead(const struct vhost_net *net)
+{
+	return net->room_wanted && net->reads_on;
+}
+
 static bool is_call_overdue(const struct vhost_net *net)
 {
 	return net->owes_call &&
@@ -27,7 +44,15 @@ static bool lookout_sees(struct loop_lookout *lookout)
 {
 	struct vhost_net *net = container_of(lookout, struct vhost_net, lookout);
 
-	return has_to_transmit(net) || is_call_overdue(net);
+	return has_to_transmit(net) || is_call_overdue(net) || has_to_look_ahead(net);
+}
+
+static void wake_sources(struct vhost_net *net)
+{
+	struct attachment_context *context = &net->attachment->context;
+
+	net->room_wanted = false;
+	context->writable(context->context, net->attachment->port);
 }
 
 static void lookout_act(struct loop_lookout *lookout)
@@ -36,6 +61,8 @@ static void lookout_act(struct loop_lookout *lookout)
 
 	if (is_call_overdue(net))
 		vhost_net_pay_call(net);
+	if (has_to_look_ahead(net) && vhost_net_room(net) > 0)
+		wake_sources(net);
 	if (has_to_transmit(net))
 		vhost_net_transmit(net);
 }
@@ -57,14 +84,6 @@ static const struct loop_lookout_ops lookout_ops = {
 };
 
 /* --- the session -------------------------------------------------------------------------------- */
-
-static void wake_sources(struct vhost_net *net)
-{
-	struct attachment_context *context = &net->attachment->context;
-
-	net->room_wanted = false;
-	context->writable(context->context, net->attachment->port);
-}
 
 void vhost_net_kicked(struct vhost_net *net, unsigned ring)
 {

@@ -34,6 +34,9 @@ static inline size_t vhost_net_header_size(const struct vhost_net *net)
 	return VHOST_NET_HEADER_SIZE_LEGACY;
 }
 
+/* False when the batch has had its part of this ring. */
+bool vhost_net_may_read(struct vhost_net *net, unsigned ring);
+
 /* What the guest has put into its ring, at most a turn's worth of it. The ring has to run. */
 void vhost_net_transmit(struct vhost_net *net);
 /* The guest gets something to receive, and looks at what it transmitted, too. One that does not is

@@ -36,14 +36,19 @@ static struct door_caps caps_of(const struct vhost_net *net)
 
 /* --- receive buffers ahead ------------------------------------------------------------------ */
 
-/* One more chain; false when there is none, or no place for it. */
+/* One more chain; false when there is none, no place for it, or the batch has had enough of them. */
 static bool look_ahead(struct vhost_net *net)
 {
 	struct virtqueue *queue = vhost_net_receive_queue(net);
 	struct virtqueue_chain chain;
 
+	net->reads_on = false;
 	if (net->chain_count == VHOST_NET_AHEAD_CHAINS || net->part_count > VIRTQUEUE_CHAIN_MOST)
 		return false;
+	if (!vhost_net_may_read(net, VHOST_RING_RECEIVE)) {
+		net->reads_on = true;
+		return false;
+	}
 	/* The longest chain must fit behind what there is, and a list that is contiguous can be
 	 * handed out as it is. */
 	if (net->part_first + net->part_count > VHOST_NET_AHEAD_PARTS - VIRTQUEUE_CHAIN_MOST) {
@@ -60,6 +65,7 @@ static bool look_ahead(struct vhost_net *net)
 	case VIRTQUEUE_TAKEN:
 		break;
 	}
+	net->reads[VHOST_RING_RECEIVE].descriptors += chain.descriptors;
 	size_t at = (net->chain_first + net->chain_count) % VHOST_NET_AHEAD_CHAINS;
 	net->chains[at] = (struct vhost_net_chain){
 		.head = chain.head,

@@ -13,7 +13,8 @@
 #include "wire/iov_cursor.h"
 
 /* Frames and bytes of one turn: enough for a wake-up to be worth it, few enough for acknowledgements
- * to leave before the guest's window is used up. And how often it gets its buffers back in between. */
+ * to leave before the guest's window is used up. And how often it gets its buffers back in between.
+ * Descriptors are counted, too (VHOST_NET_TURN_DESCRIPTORS). */
 #define TURN_FRAMES  64
 #define TURN_BYTES   ((uint64_t)1 << 20)
 #define PUBLISH_EACH 16
@@ -155,7 +156,8 @@ void vhost_net_transmit(struct vhost_net *net)
 	bool is_awaited = false; /* one of those that were not called about */
 
 	virtqueue_silence(&ring->queue);
-	while (frames < TURN_FRAMES && bytes < TURN_BYTES) {
+	while (frames < TURN_FRAMES && bytes < TURN_BYTES &&
+	       vhost_net_may_read(net, VHOST_RING_TRANSMIT)) {
 		enum virtqueue_result result =
 			virtqueue_take(&ring->queue, net->transmit_parts, &chain);
 
@@ -165,6 +167,7 @@ void vhost_net_transmit(struct vhost_net *net)
 			net->failed(net, "its transmit ring is broken");
 			break;
 		}
+		net->reads[VHOST_RING_TRANSMIT].descriptors += chain.descriptors;
 		is_awaited = transmit_chain(net, &chain) || is_awaited;
 		virtqueue_put(&ring->queue, chain.head, 0);
 		bytes += chain.size;

@@ -173,9 +173,12 @@ static bool walk(struct virtqueue *queue, uint16_t head, struct iovec parts[VIRT
 	struct descriptor descriptor = { .next = head, .flags = DESCRIPTOR_NEXT };
 
 	/* A chain is no longer than the queue (2.7.5.3.1), so one that is loops. */
-	for (uint32_t steps = 0; descriptor.flags & DESCRIPTOR_NEXT; steps++) {
-		if (steps > queue->size || !load_descriptor(&table, descriptor.next, &descriptor))
+	while (descriptor.flags & DESCRIPTOR_NEXT) {
+		if (chain.descriptors > queue->size ||
+		    chain.descriptors == VIRTQUEUE_DESCRIPTORS_MOST ||
+		    !load_descriptor(&table, descriptor.next, &descriptor))
 			return false;
+		chain.descriptors++;
 		if (descriptor.flags & DESCRIPTOR_INDIRECT) {
 			if (!enter_table(&table, &descriptor))
 				return false;

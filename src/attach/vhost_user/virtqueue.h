@@ -19,8 +19,10 @@
 #include "base/compiler.h"
 
 #define VIRTQUEUE_SIZE_MOST 32768 /* entries; virtio 1.2, 2.7 */
-/* Pieces of one chain. QEMU's queues have at most 1024 entries, and a chain is no longer than the
- * queue; each of the regions may cut one piece in two. */
+/* QEMU's queues have at most 1024 entries, and a chain is no longer than the queue. Descriptors that
+ * are read of one chain, also those without a byte: one more may name the table of the rest. */
+#define VIRTQUEUE_DESCRIPTORS_MOST (1024 + 1)
+/* Pieces of one chain: each of the regions may cut one in two. */
 #define VIRTQUEUE_CHAIN_MOST (1024 + VHOST_REGIONS_MOST)
 
 enum virtqueue_result {
@@ -36,7 +38,8 @@ enum virtqueue_direction {
 
 struct virtqueue_chain {
 	uint16_t head;
-	size_t count; /* parts */
+	size_t count;	      /* parts */
+	uint32_t descriptors; /* that were read; what the chain costs */
 	uint64_t size;
 };
 

@@ -713,6 +713,92 @@ static void buffers_without_a_byte(void **state)
 	assert_int_equal(scene->closed, 0);
 }
 
+/* How many descriptors of one ring may be read in one batch of the loop. */
+#define TURN_DESCRIPTORS_MOST 9216
+
+/* A chain of as many descriptors as the queue has, none of which holds a byte. */
+static void describe_nothing(uint8_t *table, uint16_t count, uint16_t flags)
+{
+	for (uint16_t i = 0; i < count; i++)
+		vhost_guest_describe(table, i, 0, 0, flags | (i + 1 < count ? VHOST_NEXT : 0),
+				     (uint16_t)(i + 1));
+}
+
+/* They are read all the same: a few chains of them each batch, whatever else happens in it. */
+static void nothing_is_transmitted_at_length(void **state)
+{
+	const uint64_t *dropped;
+
+	(void)state;
+	for (unsigned indirect = 0; indirect < 2; indirect++) {
+		struct vhost_guest_queue *queue;
+		uint64_t before = 0;
+		unsigned batches = 0;
+
+		begin(true, false);
+		start();
+		dropped = &scene->drops.count[DROP_BAD_OFFLOAD];
+		queue = &end.guest.queues[1];
+		describe_nothing(indirect ? end.guest.bytes + VHOST_GUEST_BUFFERS
+					  : queue->descriptors,
+				 QUEUE_SIZE, 0);
+		if (indirect)
+			vhost_guest_describe(queue->descriptors, 0, VHOST_GUEST_BUFFERS,
+					     QUEUE_SIZE * 16, VHOST_INDIRECT, 0);
+		for (unsigned i = 0; i < QUEUE_SIZE; i++)
+			vhost_guest_offer(queue, 0);
+		vhost_front_end_kick(&end, 1);
+		for (unsigned i = 0; i < 8; i++)
+			set_state(VHOST_SET_VRING_ENABLE, 1, 1);
+		while (*dropped < QUEUE_SIZE) {
+			assert_int_equal(loop_run_once(scene->loop, 0), 0);
+			assert_true((*dropped - before) * (QUEUE_SIZE + indirect) <=
+				    TURN_DESCRIPTORS_MOST);
+			before = *dropped;
+			assert_true(++batches < 100); /* and no batch is lost for long */
+		}
+		run();
+		assert_int_equal(vhost_guest_used_index(queue), QUEUE_SIZE);
+		assert_int_equal(scene->closed, 0);
+		finish();
+	}
+}
+
+/* The same in the ring to receive into, and behind it all a buffer, which is found without a kick. */
+static void nothing_is_looked_at_at_length(void **state)
+{
+	struct vhost_guest_queue *queue = &end.guest.queues[0];
+	uint16_t before = 0;
+	unsigned batches = 0;
+
+	(void)state;
+	start();
+	describe_nothing(queue->descriptors, QUEUE_SIZE - 1, VHOST_WRITE);
+	vhost_guest_describe(queue->descriptors, QUEUE_SIZE - 1, VHOST_GUEST_BUFFERS, 2000,
+			     VHOST_WRITE, 0);
+	for (unsigned i = 0; i < QUEUE_SIZE - 1; i++)
+		vhost_guest_offer(queue, 0);
+	vhost_guest_offer(queue, QUEUE_SIZE - 1);
+	/* However often it is asked for. */
+	for (unsigned i = 0; i < 8; i++)
+		assert_int_equal(room(), 0);
+	while (scene->writable == 0) {
+		uint16_t looked = vhost_guest_available_event(queue);
+
+		assert_true((looked - before) * (QUEUE_SIZE - 1) <= TURN_DESCRIPTORS_MOST);
+		before = looked;
+		assert_int_equal(loop_run_once(scene->loop, 0), 0);
+		assert_true(++batches < 100);
+	}
+	assert_true(batches > 5);
+	assert_true(room() > 0);
+	push_frame(100, 1);
+	flush();
+	assert_int_equal(scene->drops.count[DROP_PORT_FULL], 0);
+	assert_int_equal(vhost_guest_used_index(queue), QUEUE_SIZE);
+	assert_int_equal(scene->closed, 0);
+}
+
 /* --- anything ------------------------------------------------------------------------------- */
 
 static uint64_t random_state;
@@ -834,6 +920,8 @@ int main(void)
 		cmocka_unit_test(broken_receive_rings),
 		SCENE_TEST(index_that_runs_away),
 		SCENE_TEST(buffers_without_a_byte),
+		cmocka_unit_test(nothing_is_transmitted_at_length),
+		SCENE_TEST(nothing_is_looked_at_at_length),
 		cmocka_unit_test(random_orders),
 	};
 

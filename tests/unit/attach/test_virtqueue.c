@@ -236,6 +236,30 @@ static void over_long_chain(void **state)
 	a_broken_chain();
 }
 
+/* Also where its descriptors hold nothing: each is read. */
+static void over_long_chain_of_nothing(void **state)
+{
+	(void)teardown(state);
+	scene_setup(2048, VIRTQUEUE_FROM_GUEST);
+	scene.queue.indirect = true;
+	for (uint16_t i = 0; i < 2048; i++)
+		describe(i, place(i), 0, i + 1 < 2048 ? VHOST_NEXT : 0, (uint16_t)(i + 1));
+	/* 1,024 of an indirect table, and the one that names it; then one more. */
+	describe(0, place(0), 1024 * 16, VHOST_INDIRECT, 0);
+	for (uint16_t i = 0; i < 1024; i++)
+		vhost_guest_describe(table_at(0), i, place(i), 0, i + 1 < 1024 ? VHOST_NEXT : 0,
+				     (uint16_t)(i + 1));
+	vhost_guest_offer(scene.driver, 0);
+	vhost_guest_offer(scene.driver, 2048 - 1025);
+	vhost_guest_offer(scene.driver, 2048 - 1026);
+	assert_int_equal(take(), VIRTQUEUE_TAKEN);
+	assert_int_equal(scene.chain.descriptors, 1025);
+	assert_int_equal(take(), VIRTQUEUE_TAKEN);
+	assert_int_equal(scene.chain.descriptors, 1025);
+	assert_int_equal(scene.chain.count, 0);
+	a_broken_chain();
+}
+
 /* --- using -------------------------------------------------------------------------------- */
 
 static void offer_simple(uint16_t index)
@@ -504,6 +528,7 @@ int main(void)
 		SCENE_TEST(indirect_chain),
 		SCENE_TEST(chain_of_the_whole_queue),
 		SCENE_TEST(over_long_chain),
+		SCENE_TEST(over_long_chain_of_nothing),
 		SCENE_TEST(used_in_order_over_the_wrap),
 		SCENE_TEST(calls_without_event_index),
 		SCENE_TEST(calls_with_event_index),
