@@ -46,6 +46,13 @@ class Namespace:
         subprocess.run(["ip", "-netns", self.name, "-batch", "-"], check=True, text=True,
                        input="".join(f"{line}\n" for line in lines), stdout=subprocess.DEVNULL)
 
+    def choose_congestion(self, name):
+        """What sockets have that do not choose themselves, wherever routes lead now. A route takes every control
+        that the machine offers, a namespace's sysctl only some (net.ipv4.tcp_allowed_congestion_control)."""
+        shown = subprocess.run(["ip", "-4", "-netns", self.name, "route", "show"], check=True, text=True,
+                               stdout=subprocess.PIPE).stdout
+        self.ip(*routes_with_congestion(shown, name))
+
     def nft(self, text):
         subprocess.run(self.argv("nft", "-f", "-"), check=True, text=True, input=text)
 
@@ -76,6 +83,19 @@ class Namespace:
     def socket(self, family, kind):
         with self.entered():
             return socket.socket(family, kind)
+
+
+def routes_with_congestion(shown, name):
+    """Commands of ip(8) that give the routes it shows that congestion control."""
+    def options(words):
+        # "linkdown" is a state, and not for ip to set.
+        words = [word for word in words if word not in ("linkdown", "dead")]
+        if "congctl" in words:
+            at = words.index("congctl")
+            del words[at:at + (3 if words[at + 1] == "lock" else 2)]
+        return " ".join(words)
+
+    return [f"route replace {options(line.split())} congctl {name}" for line in shown.splitlines() if line.strip()]
 
 
 def remove(name):

@@ -21,6 +21,8 @@ import copy
 import json
 import pathlib
 import shutil
+import socket
+import subprocess
 import tempfile
 
 from namespace import Namespace, join
@@ -39,10 +41,8 @@ SYSCTLS = {
     "net.ipv4.ip_local_port_range": "10240 65535",
     "net.ipv4.ping_group_range": "0 2147483647",
 }
-# The first one that a namespace may use: Debian's default is cubic, but a machine can keep it from
-# namespaces (net.ipv4.tcp_allowed_congestion_control).
-CONGESTION = ["cubic", "reno"]
-SHOWN = [*SYSCTLS, "net.ipv4.tcp_congestion_control", "net.core.rmem_default", "net.core.rmem_max",
+CONGESTION = "cubic"  # Debian's default, too; a matter of routes here (Namespace.choose_congestion)
+SHOWN = [*SYSCTLS, "net.core.rmem_default", "net.core.rmem_max",
          "net.core.wmem_max", "net.core.somaxconn", "net.ipv4.tcp_max_syn_backlog",
          "net.ipv4.tcp_slow_start_after_idle"]
 
@@ -56,7 +56,7 @@ class Topology:
     def __init__(self, probes, delay_ms=0, congestion=None):
         self.probes = probes
         self.delay_ms = delay_ms
-        self.congestion = [congestion] if congestion else CONGESTION
+        self.congestion = congestion or CONGESTION
         self.guest = Namespace("guest")
         self.host = Namespace("host")
         self.server = Namespace("server")
@@ -108,6 +108,51 @@ class Topology:
             self.relay = self.start(self.path, self.probes / "bench-relay", "p0", "p1",
                                     "--delay-ms", self.delay_ms / 2, "--limit", 120)
             self.relay.line(5)
+        for namespace in (self.host, self.server):
+            self.choose_congestion(namespace)
+        with self.server.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+            listener.bind((SERVER, 0))
+            listener.listen()
+            with self.connection(self.host, listener.getsockname()[1]) as near, listener.accept()[0] as far:
+                self.check_congestion(near, far)
+
+    def choose_congestion(self, namespace):
+        try:
+            namespace.choose_congestion(self.congestion)
+        except subprocess.CalledProcessError as error:
+            offered = pathlib.Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text(encoding="ascii").strip()
+            raise Failure(f"the congestion control {self.congestion} cannot be had: this machine offers "
+                          f"{offered}") from error
+
+    def connection(self, namespace, port):
+        """One from there to the server, which is known to be reachable."""
+        made = namespace.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            made.settimeout(10)
+            made.connect((SERVER, port))
+        except OSError:
+            made.close()
+            raise
+        return made
+
+    def check_congestion(self, *connections):
+        for connection in connections:
+            found = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
+            if found != self.congestion:
+                raise Failure(f"a connection between {connection.getsockname()[0]} and {connection.getpeername()[0]} "
+                              f"has the congestion control {found}, not {self.congestion}")
+
+    def guest_is_ready(self):
+        """Its routes are there, and are for us to say what its own sockets do. The engine's own towards the server,
+        where it has any, is looked at from outside."""
+        self.choose_congestion(self.guest)
+        with self.connection(self.guest, PORTS["rr"]) as connection:
+            self.check_congestion(connection)
+            shown = subprocess.run(self.host.argv("ss", "-HtniO", f"dst {SERVER}:{PORTS['rr']}"), check=True, text=True,
+                                   stdout=subprocess.PIPE).stdout
+        for line in shown.splitlines():
+            if line.startswith("ESTAB") and self.congestion not in line.split():
+                raise Failure(f"the engine's connection has not the congestion control {self.congestion}: {line}")
 
     def _set_sysctls(self, namespace):
         for name, value in SYSCTLS.items():
@@ -118,9 +163,6 @@ class Topology:
         # IPv4 is what is measured: no guest or cable wakes an engine up with IPv6 of its own accord.
         if namespace not in (self.host, self.server):
             namespace.sysctl("net.ipv6.conf.default.disable_ipv6", 1)
-        if not any(namespace.sysctl("net.ipv4.tcp_congestion_control", name) for name in self.congestion):
-            raise Failure(f"no congestion control of {', '.join(self.congestion)} can be used in a "
-                          "network namespace of this machine")
 
     def end_relay(self):
         """Ends the long path, and says if it was what limited."""
@@ -180,6 +222,7 @@ def sysctls_in_force(probes, congestion=None):
     """What a namespace of the bench has, for the report."""
     with Topology(probes, congestion=congestion) as topology:
         found = {name: topology.guest.read_sysctl(name) for name in SHOWN}
+        found["congestion control of the sockets"] = topology.congestion  # or there were no topology
     with contextlib.suppress(OSError), open("/proc/sys/net/ipv4/tcp_congestion_control",
                                             encoding="ascii") as file:
         found["tcp_congestion_control of the machine"] = file.read().strip()

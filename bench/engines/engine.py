@@ -105,6 +105,7 @@ def run(engine, place, mtu, forwards=()):
     running = engine.start(place, mtu, forwards)
     try:
         wait_ready(running, place, started)
+        place.guest_is_ready()
         yield running
         running.check()
     finally:
