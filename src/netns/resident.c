@@ -39,6 +39,7 @@
 #include "netns/namespace.h"
 #include "netns/resident_channel.h"
 #include "netns/resolv_mount.h"
+#include "netns/sysfs_mount.h"
 #include "netns/tap_device.h"
 
 /* Every order is one of these; all but "configure" are empty. */
@@ -111,6 +112,17 @@ static void make_interface(const struct inside *inside)
 	fd_close(report.fd);
 }
 
+/* No failure: few programs look there, and the manual says where they find what was there before. */
+static void show_interfaces(struct error *warning)
+{
+	int r = sysfs_mount_make();
+	bool is_refused = r == -EPERM || r == -EACCES; /* by the kernel, or a security module */
+
+	if (r < 0 && !is_refused && r != -ENOENT)
+		error_set(warning, "cannot show the interfaces of the namespace in /sys: %s",
+			  strerror(-r));
+}
+
 static void configure(const struct inside *inside, const struct order *order)
 {
 	struct resident_report report = { .fd = -1 };
@@ -122,6 +134,8 @@ static void configure(const struct inside *inside, const struct order *order)
 		if (report.status == -ENOENT)
 			report.status = 0;
 	}
+	if (report.status == 0 && inside->plan->join_fd < 0)
+		show_interfaces(&report.error);
 	tell(inside, &report);
 }
 

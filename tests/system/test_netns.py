@@ -174,11 +174,12 @@ def blue(lab):
 
 
 def test_the_interface(anybody, nothing_left):
-    """Address, route, MTU, loopback and resolv.conf; the facts on stderr, and stdout is COMMAND's."""
+    """Address, route, MTU, loopback, resolv.conf and /sys; the facts on stderr, and stdout is COMMAND's."""
     before = pathlib.Path("/etc/resolv.conf").read_bytes()
     done = anybody.command("netns", "--mtu", "1400", "--", "sh", "-c", "ip -j address; ip -j route; id -u; "
-                           "cat /etc/resolv.conf; echo mine >/etc/resolv.conf && cat /etc/resolv.conf")
-    address, routes, uid, server, mine = done.stdout.splitlines()
+                           "cat /etc/resolv.conf; echo mine >/etc/resolv.conf && cat /etc/resolv.conf; "
+                           "cd /sys/class/net; echo *; cat eth0/mtu lo/mtu")
+    address, routes, uid, server, mine, *in_sys = done.stdout.splitlines()
     lines = without_ping(done.stderr).splitlines()
     assert [line.split(":")[0] for line in lines] == ["subnet", "address"]
     subnet = fact(lines, "subnet")
@@ -192,7 +193,25 @@ def test_the_interface(anybody, nothing_left):
     assert default["dst"] == "default" and own["dst"] == subnet
     assert server == f"nameserver {default['gateway']}"
     assert (uid, mine) == ("0", "mine")
+    assert in_sys == ["eth0 lo", "1400", "65536"]
     assert pathlib.Path("/etc/resolv.conf").read_bytes() == before
+
+
+def test_the_rest_of_sys_stays(homes, nothing_left):
+    """Control groups, for one, are mounted in it. Where something is hidden, the kernel allows no other sysfs:
+    then all of it stays, and nothing is said."""
+    shown = {}
+    for hidden in "false", "true":
+        tartlet = homes.tartlet()
+        tartlet.wrapper = ["unshare", "-m", "sh", "-c",
+                           "mount -t tmpfs here /sys/fs/cgroup && echo >/sys/fs/cgroup/file && "
+                           f"if {hidden}; then mount -t tmpfs none /sys/kernel; fi && exec \"$@\"", "sh"]
+        done = tartlet.command("netns", "--", "sh", "-c", "echo /sys/class/net/*; ls /sys/fs/cgroup")
+        assert [line.split(":")[0] for line in without_ping(done.stderr).splitlines()] == ["subnet", "address"]
+        shown[hidden], file = done.stdout.splitlines()
+        assert file == "file"
+    assert shown["false"] == "/sys/class/net/eth0 /sys/class/net/lo"
+    assert "/sys/class/net/a0" in shown["true"]  # the lab's host
 
 
 def test_options(rooted, lab, nothing_left, tmp_path):
