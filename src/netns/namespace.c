@@ -29,20 +29,28 @@ struct wanted {
 	char name[NAME_SIZE];
 };
 
-static void wanted_init(struct wanted *wanted, const char *where)
+/* Whatever its size: a file whose name is a number is ./NUMBER. */
+static bool is_number(const char *where)
+{
+	return where[0] != '\0' && where[strspn(where, "0123456789")] == '\0';
+}
+
+/* -ESRCH: a number that no process can have. */
+static int wanted_init(struct wanted *wanted, const char *where)
 {
 	uint64_t pid;
 
-	*wanted = (struct wanted){ .path = where };
-	if (!text_parse_u64(text_view_of(where), PID_MOST, &pid)) {
-		snprintf(wanted->name, sizeof(wanted->name), "%s", where);
-		return;
-	}
-	wanted->is_process = true;
+	*wanted = (struct wanted){ .path = where, .is_process = is_number(where) };
+	snprintf(wanted->name, sizeof(wanted->name), "%s%s", wanted->is_process ? "process " : "",
+		 where);
+	if (!wanted->is_process)
+		return 0;
+	if (!text_parse_u64(text_view_of(where), PID_MOST, &pid))
+		return -ESRCH;
 	snprintf(wanted->process_path, sizeof(wanted->process_path), "/proc/%u/ns/net",
 		 (unsigned)pid);
-	snprintf(wanted->name, sizeof(wanted->name), "process %u", (unsigned)pid);
 	wanted->path = wanted->process_path;
+	return 0;
 }
 
 static int fail_to_open(const struct wanted *wanted, int reason, struct error *err)
@@ -79,7 +87,9 @@ int namespace_open(const char *where, int *ret_fd, struct error *err)
 	struct wanted wanted;
 	char again[64];
 
-	wanted_init(&wanted, where);
+	int r = wanted_init(&wanted, where);
+	if (r < 0)
+		return fail_to_open(&wanted, r, err);
 	autoclose int path_fd = open(wanted.path, O_PATH | O_CLOEXEC);
 	if (path_fd < 0)
 		return fail_to_open(&wanted, -errno, err);

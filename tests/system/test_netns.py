@@ -696,6 +696,7 @@ def test_usage_errors(anybody, nothing_left, argv):
     ("/proc/self/ns/uts", "/proc/self/ns/uts is not a network namespace\n"),
     ("/no/such/path", "cannot open the network namespace /no/such/path: No such file or directory\n"),
     ("2147483647", "process 2147483647 does not exist\n"),
+    ("12345678901234567890", "process 12345678901234567890 does not exist\n"),
     ("/proc/self/ns/net", "the network namespace of /proc/self/ns/net is the one that tartlet itself is in: a "
                           "guest needs another\n"),
 ])

@@ -116,8 +116,11 @@ static void test_refuses(void **state)
 	check_refused("-1", -ENOENT, "-1");
 	check_refused("2147483647", -ENOENT, "process 2147483647 does not exist");
 	check_refused("0", -ENOENT, "process 0 does not exist");
-	/* Too large for a process: a path. */
-	check_refused("99999999999", -ENOENT, "99999999999: No such file");
+	/* Too large for a process. */
+	check_refused("2147483648", -ESRCH, "process 2147483648 does not exist");
+	check_refused("18446744073709551617", -ESRCH,
+		      "process 18446744073709551617 does not exist");
+	check_refused("./18446744073709551617", -ENOENT, "./18446744073709551617: No such file");
 	snprintf(own, sizeof(own), "%d", (int)getpid());
 	check_refused(own, -EINVAL, "is the one that tartlet itself is in");
 	check_refused("/proc/self/ns/net", -EINVAL, "is the one that tartlet itself is in");
