@@ -49,6 +49,21 @@ static int listen_on(const char *path)
 	return fd;
 }
 
+/* Who comes by it comes from outside; the guest's is the only other address of the /30. */
+static bool add_forward(vmnet_network_configuration_ref config, struct in_addr subnet,
+			const uint16_t ports[2])
+{
+	const struct vmnet_port_forward forward = {
+		.protocol = IPPROTO_TCP,
+		.external_family = AF_INET, /* 0.0.0.0 */
+		.external_port = ports[0],
+		.internal_address.s_addr = htonl(ntohl(subnet.s_addr) + 2),
+		.internal_port = ports[1],
+	};
+
+	return vmnet_network_configuration_add_port_forward(config, &forward) == VMNET_SUCCESS;
+}
+
 static vmnet_network_configuration_ref configure(const struct network_options *options)
 {
 	vmnet_network_configuration_ref config =
@@ -64,9 +79,7 @@ static vmnet_network_configuration_ref configure(const struct network_options *o
 	     vmnet_network_configuration_set_busy_poll(config, options->busy_poll_us) ==
 		     VMNET_SUCCESS;
 	for (size_t i = 0; ok && i < options->forward_count; i++)
-		ok = vmnet_network_configuration_add_port_forwarding_rule(
-			     config, IPPROTO_TCP, AF_INET, options->forwards[i][1],
-			     options->forwards[i][0], NULL) == VMNET_SUCCESS;
+		ok = add_forward(config, subnet, options->forwards[i]);
 	if (!ok)
 		probe_fail("no such network: subnet %s, MTU %u", options->subnet, options->mtu);
 	return config;

@@ -132,8 +132,8 @@ VMNET_EXPORT vmnet_return_t vmnet_network_configuration_add_dhcp_reservation(
  * Forwards external_port of the host to internal_port of internal_address (struct in_addr; 0.0.0.0
  * or NULL means the address of the only reservation: Addition). protocol: IPPROTO_TCP or
  * IPPROTO_UDP. address_family: AF_INET. internal_port 1..65535; external_port 0 takes a free port,
- * which vmnet_network_get_port_forwards() reports. Bound on 127.0.0.1 and ::1 unless
- * set_expose_address says otherwise. NOTE the order: internal first.
+ * which vmnet_network_get_port_forwards() reports. Bound on 127.0.0.1 and ::1; for other addresses
+ * there is vmnet_network_configuration_add_port_forward(). NOTE the order: internal first.
  */
 VMNET_EXPORT vmnet_return_t vmnet_network_configuration_add_port_forwarding_rule(
 	vmnet_network_configuration_ref config, uint8_t protocol, sa_family_t address_family,
