@@ -242,6 +242,48 @@ static void bytes_across_regions(void **state)
 	guest_memory_unmap(&memory);
 }
 
+/* As many as there may be, told in no order of the guest's or the file's, and bytes through them all. */
+static void as_many_regions_as_there_may_be(void **state)
+{
+	static const size_t places[] = { 3, 0, 7, 5, 1, 6, 2, 4 }; /* in the guest */
+	struct vhost_region regions[VHOST_REGIONS_MOST];
+	struct iovec parts[VHOST_REGIONS_MOST];
+	struct guest_memory memory = {};
+	static uint8_t bytes[7 * PAGE + 2];
+	size_t count = 0;
+
+	(void)state;
+	_Static_assert(ARRAY_COUNT(places) == VHOST_REGIONS_MOST, "each region has its place");
+	for (size_t i = 0; i < VHOST_REGIONS_MOST; i++)
+		regions[i] = (struct vhost_region){
+			.guest_address = VHOST_GUEST_HIGH + places[i] * PAGE,
+			.size = PAGE,
+			.user_address = (i + 1) * 0x100000,
+			.file_offset = (63 - 2 * i) * PAGE,
+		};
+	assert_int_equal(map(regions, VHOST_REGIONS_MOST, &memory), 0);
+	assert_int_equal(memory.count, VHOST_REGIONS_MOST);
+	for (size_t i = 0; i < VHOST_REGIONS_MOST; i++)
+		memset(memory.regions[i].map.bytes, (int)(10 + places[i]), PAGE);
+	/* From the last byte of the first to the first of the last. */
+	uint64_t first = VHOST_GUEST_HIGH + PAGE - 1;
+	assert_true(guest_memory_read(&memory, first, bytes, 6 * PAGE + 2));
+	for (size_t i = 0; i < 6 * PAGE + 2; i++)
+		assert_int_equal(bytes[i], 10 + (PAGE - 1 + i) / PAGE);
+	assert_true(guest_memory_translate(&memory, first, 6 * PAGE + 2, parts, ARRAY_COUNT(parts),
+					   &count));
+	assert_int_equal(count, VHOST_REGIONS_MOST);
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(guest_memory_address_of(&memory, parts[i].iov_base),
+				 i == 0 ? first : VHOST_GUEST_HIGH + i * PAGE);
+	/* And not beyond the last. */
+	assert_false(guest_memory_read(&memory, first, bytes, 7 * PAGE + 2));
+	for (size_t i = 0; i < VHOST_REGIONS_MOST; i++)
+		assert_ptr_equal(guest_memory_find_user(&memory, (i + 1) * 0x100000, PAGE, 16),
+				 memory.regions[i].map.bytes);
+	guest_memory_unmap(&memory);
+}
+
 static void user_addresses(void **state)
 {
 	static const struct vhost_region regions[] = {
@@ -382,6 +424,7 @@ int main(void)
 		cmocka_unit_test(memory_with_a_hole),
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(bytes_across_regions),
+		cmocka_unit_test(as_many_regions_as_there_may_be),
 		cmocka_unit_test(user_addresses),
 		cmocka_unit_test(mapped_again),
 		cmocka_unit_test(pages_are_marked),

@@ -643,6 +643,64 @@ static void frames_that_are_dropped(void **state)
 	assert_int_equal(scene->received, 1);
 }
 
+/* Eight regions, told while the rings run, and frames both ways with a piece in each. */
+static void frames_over_eight_regions(void **state)
+{
+	const size_t size = 1400;
+	const size_t cut = (HEADER + size) / VHOST_REGIONS_MOST;
+	const size_t space = VHOST_GUEST_SIZE / VHOST_REGIONS_MOST;
+	struct vhost_message message = { .request = VHOST_SET_MEM_TABLE,
+					 .memory.count = VHOST_REGIONS_MOST };
+	uint8_t bytes[HEADER + 1400] = {};
+	int fds[VHOST_REGIONS_MOST];
+
+	(void)state;
+	start(FEATURES);
+	for (size_t i = 0; i < VHOST_REGIONS_MOST; i++) {
+		message.memory.regions[i] = (struct vhost_region){
+			.guest_address = (VHOST_REGIONS_MOST - i) * VHOST_GUEST_HIGH,
+			.size = space,
+			.user_address = (uintptr_t)end.guest.bytes + i * space,
+			.file_offset = i * space,
+		};
+		fds[i] = end.guest.memory_fd;
+	}
+	assert_true(vhost_front_end_send(&end, &message, fds, VHOST_REGIONS_MOST));
+	run();
+	fill_frame(bytes + HEADER, size, 7);
+	for (uint16_t i = 0; i < VHOST_REGIONS_MOST; i++) {
+		uint64_t address = message.memory.regions[i].guest_address + 0x50000;
+		size_t now = i + 1 < VHOST_REGIONS_MOST ? cut : sizeof(bytes) - i * cut;
+		bool last = i + 1 == VHOST_REGIONS_MOST;
+
+		memcpy(end.guest.bytes + i * space + 0x50000, bytes + i * cut, now);
+		vhost_guest_describe(transmit_queue()->descriptors, i, address, (uint32_t)now,
+				     last ? 0 : VHOST_NEXT, (uint16_t)(i + 1));
+		vhost_guest_describe(receive_queue()->descriptors, i, address + 0x1000,
+				     (uint32_t)now, VHOST_WRITE | (last ? 0 : VHOST_NEXT),
+				     (uint16_t)(i + 1));
+	}
+	vhost_guest_offer(transmit_queue(), 0);
+	vhost_guest_offer(receive_queue(), 0);
+	vhost_front_end_kick(&end, 1);
+	run();
+	assert_int_equal(scene->received, 1); /* its bytes are looked at where it comes in */
+	assert_int_equal(scene->sizes[0], size);
+	assert_int_equal(guest_reaps_transmitted(), 1);
+	push_frame(size, 9);
+	flush();
+	uint32_t head;
+	uint32_t got;
+	assert_true(vhost_guest_reap(receive_queue(), &head, &got));
+	assert_int_equal(got, sizeof(bytes));
+	fill_frame(bytes + HEADER, size, 9);
+	bytes[10] = 1; /* one chain */
+	for (size_t i = 0; i < VHOST_REGIONS_MOST; i++)
+		assert_memory_equal(end.guest.bytes + i * space + 0x51000, bytes + i * cut,
+				    i + 1 < VHOST_REGIONS_MOST ? cut : sizeof(bytes) - i * cut);
+	assert_int_equal(scene->closed, 0);
+}
+
 /* A chain far longer than any frame: nothing is copied for it. */
 static void enormous_chain(void **state)
 {
@@ -1420,6 +1478,7 @@ int main(void)
 		SCENE_TEST(many_pieces),
 		SCENE_TEST(indirect_frames),
 		SCENE_TEST(frames_that_are_dropped),
+		SCENE_TEST(frames_over_eight_regions),
 		SCENE_TEST(enormous_chain),
 		SCENE_TEST(frames_to_the_guest),
 		SCENE_TEST(merged_buffers),

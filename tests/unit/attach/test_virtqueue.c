@@ -130,6 +130,61 @@ static void a_broken_chain(void)
 	assert_int_equal(take(), VIRTQUEUE_BROKEN); /* and it stays so */
 }
 
+/* The longest chain, with every cut that regions can make: as many parts as there is place for. */
+static void longest_chain_over_all_regions(void **state)
+{
+	const size_t piece = VHOST_GUEST_SIZE / VHOST_REGIONS_MOST;
+	struct vhost_region regions[VHOST_REGIONS_MOST];
+	struct vhost_vring_address rings;
+	int fds[VHOST_REGIONS_MOST];
+	struct error err = {};
+
+	(void)teardown(state);
+	scene_setup(1024, VIRTQUEUE_FROM_GUEST);
+	guest_memory_unmap(&scene.memory);
+	for (size_t i = 0; i < VHOST_REGIONS_MOST; i++) {
+		regions[i] = (struct vhost_region){
+			.guest_address = i * piece,
+			.size = piece,
+			.user_address = (uintptr_t)scene.guest.bytes + i * piece,
+			.file_offset = i * piece,
+		};
+		fds[i] = scene.guest.memory_fd;
+	}
+	assert_int_equal(
+		guest_memory_map(regions, fds, VHOST_REGIONS_MOST, false, &scene.memory, &err), 0);
+	rings = vhost_guest_rings(&scene.guest, 1);
+	assert_true(virtqueue_map(&scene.queue, &scene.memory, &rings));
+	/* Seven lie across a border, the rest anywhere. */
+	for (uint16_t i = 0; i < 1024; i++) {
+		uint64_t address = i < 7 ? (i + 1) * piece - 1 : place(i * 16u);
+
+		describe(i, address, 2, i < 1023 ? VHOST_NEXT : 0, (uint16_t)(i + 1));
+	}
+	vhost_guest_offer(scene.driver, 0);
+	assert_int_equal(take(), VIRTQUEUE_TAKEN);
+	assert_int_equal(scene.chain.count, 1024 + 7);
+	assert_int_equal(scene.chain.size, 2048);
+	for (size_t i = 0; i < 14; i++) {
+		assert_int_equal(scene.parts[i].iov_len, 1);
+		assert_int_equal(guest_memory_address_of(&scene.memory, scene.parts[i].iov_base),
+				 (i / 2 + 1) * piece - 1 + i % 2);
+	}
+	/* One through all of them. */
+	describe(0, piece - 1, (uint32_t)(6 * piece + 2), 0, 0);
+	vhost_guest_offer(scene.driver, 0);
+	assert_int_equal(take(), VIRTQUEUE_TAKEN);
+	assert_int_equal(scene.chain.count, VHOST_REGIONS_MOST);
+	assert_int_equal(scene.parts[0].iov_len, 1);
+	assert_int_equal(scene.parts[1].iov_len, piece);
+	assert_int_equal(scene.parts[7].iov_len, 1);
+	/* More cuts than parts: what no place is left for is refused, not written. */
+	for (uint16_t i = 0; i < 1023; i++)
+		describe(i, piece - 1, 2, VHOST_NEXT, (uint16_t)(i + 1));
+	vhost_guest_offer(scene.driver, 0);
+	a_broken_chain();
+}
+
 #define BROKEN(name, ...)                                                                          \
 	static void name(void **state)                                                             \
 	{                                                                                          \
@@ -500,6 +555,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SCENE_TEST(one_chain),
 		SCENE_TEST(across_regions),
+		SCENE_TEST(longest_chain_over_all_regions),
 		SCENE_TEST(loop_of_one),
 		SCENE_TEST(loop_of_two),
 		SCENE_TEST(loop_of_nothing),
