@@ -37,7 +37,7 @@
 	X(HALF_OPEN_LIMIT, "half_open_limit", "too many connections being opened")                 \
 	X(SOCKET_LIMIT, "socket_limit",                                                            \
 	  "no file descriptor or local port left (EMFILE, "                                        \
-	  "EADDRNOTAVAIL)")                                                                        \
+	  "EADDRNOTAVAIL, EADDRINUSE)")                                                            \
 	X(SOCKET_ERROR, "socket_error", "host socket refused the data")                            \
 	X(SOCKET_FULL, "socket_full", "host socket's buffer is full")                              \
 	X(BUFFER_LIMIT, "buffer_limit", "pool or queue of bytes is full")                          \
@@ -49,6 +49,8 @@
 	X(BAD_SEGMENT, "bad_segment", "TCP segment outside the window or invalid")                 \
 	X(UDP_PEER, "udp_peer", "datagram from a peer the guest did not talk to")                  \
 	X(UDP_PEER_LIMIT, "udp_peer_limit", "too many peers on one UDP endpoint")                  \
+	X(UDP_PORT_LIMIT, "udp_port_limit",                                                        \
+	  "the network's share of the host's UDP ports, or the guest's of that, is used up")       \
 	X(PING_OFF, "ping_off", "the host does not allow echo sockets")                            \
 	X(ICMP_TYPE, "icmp_type", "ICMP type is not carried")                                      \
 	X(ICMP_LIMIT, "icmp_limit", "rate limit for ICMP errors towards the guest")                \

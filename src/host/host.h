@@ -145,7 +145,8 @@ struct host_ops {
 	/* A connected pair of stream sockets inside the process. */
 	int (*stream_pair)(struct host *host, struct host_socket *a, struct host_socket *b);
 
-	/* at->addr unspecified and port 0 are allowed. No SO_REUSEADDR. */
+	/* at->addr unspecified and port 0 are allowed. No SO_REUSEADDR. -EADDRINUSE with port 0: no local port
+	 * is left, or was left a moment ago, which is not asked again at once. */
 	int (*udp_open)(struct host *host, struct host_socket *socket, const struct ip_endpoint *at,
 			struct ip_endpoint *ret_bound);
 	/* Returns bytes sent or negative errno; -EMSGSIZE over the path MTU with DF. */

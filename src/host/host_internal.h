@@ -9,7 +9,8 @@
  *     error_queue.c     ICMP errors                     tcp_pair.c        TCP with ourselves
  *
  * The host as it is now: host_view.c over netlink.c; resolv_conf.c and hosts_file.c over
- * file_change.c over file_source.c; survey.c asks once.
+ * file_change.c over file_source.c; survey.c asks once. How many ports there are, and when they came to an
+ * end: local_ports.c.
  */
 
 #include "base/log.h"
@@ -17,6 +18,7 @@
 #include "host/host.h"
 #include "host/host_view.h"
 #include "host/hosts_file.h"
+#include "host/local_ports.h"
 #include "host/resolv_conf.h"
 
 struct host_real {
@@ -27,6 +29,7 @@ struct host_real {
 	struct resolv_conf resolv_conf;
 	struct hosts_file hosts_file;
 	bool echo_refused; /* said once */
+	struct local_ports udp_ports;
 	struct datagram_batch datagrams;
 };
 

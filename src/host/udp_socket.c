@@ -41,12 +41,17 @@ static int udp_socket_new(const struct ip_endpoint *at, struct ip_endpoint *ret_
 int udp_socket_open(struct host *host, struct host_socket *socket, const struct ip_endpoint *at,
 		    struct ip_endpoint *ret_bound)
 {
+	struct host_real *real = host_real_of(host);
+	enum ip_family family = (enum ip_family)at->addr.family;
 	struct ip_endpoint bound;
+	if (at->port == 0 && !local_ports_may_ask(&real->udp_ports, family, loop_now(real->loop)))
+		return -EADDRINUSE;
 	int fd = udp_socket_new(at, &bound);
+	if (fd == -EADDRINUSE && at->port == 0)
+		local_ports_ended(&real->udp_ports, family, loop_now(real->loop));
 	if (fd < 0)
 		return fd;
-	int rc = watched_socket_take(host, socket, WATCHED_SOCKET_UDP,
-				     (enum ip_family)at->addr.family, fd);
+	int rc = watched_socket_take(host, socket, WATCHED_SOCKET_UDP, family, fd);
 	if (rc == 0 && ret_bound)
 		*ret_bound = bound;
 	return rc;

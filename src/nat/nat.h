@@ -58,6 +58,8 @@ struct nat_config {
 	/* Flows of all protocols at once; TCP connections being opened towards the world. */
 	uint32_t flow_capacity;
 	uint32_t half_open_capacity;
+	/* Sockets of UDP whose port the kernel chooses, from what all programs of the host have. */
+	uint32_t udp_socket_capacity;
 	uint32_t port_capacity; /* bridge ports, for the share of each */
 	/* True for an address that a live network of somebody else holds: never reached from here.
 	 * NULL = nobody to ask. Must not block. */

@@ -26,19 +26,13 @@ static struct host_socket *udp_outside_socket(struct udp_mapping *mapping)
 {
 	struct nat *nat = mapping->nat;
 	const struct nat_forward *forward;
-	const struct ip_endpoint any = { .addr = ip_addr_from_v4(INADDR_ANY) };
-	struct ip_endpoint bound;
 	struct host_socket *socket = forward_udp_socket(nat, &mapping->guest, &forward);
 
 	/* One that is bound to an address cannot send from another. */
 	if (socket && ip_addr_is_unspecified(&forward->external.addr))
 		return socket;
-	if (mapping->socket.fd >= 0)
+	if (mapping->socket.fd >= 0 || udp_mapping_open(mapping))
 		return &mapping->socket;
-	int status = host_call(nat->context.host, udp_open, &mapping->socket, &any, &bound);
-	if (status == 0)
-		return &mapping->socket;
-	nat_drop(nat, DROP_SOCKET_LIMIT);
 	return NULL;
 }
 

@@ -368,7 +368,7 @@ void udp_mapping_free(struct udp_mapping *mapping)
 	udp_peers_free(&mapping->forwarded);
 	loop_deferred_cancel(&mapping->more);
 	timer_clear(nat_timers(nat), &mapping->expiry);
-	host_call(nat->context.host, close, &mapping->socket);
+	udp_mapping_close(mapping);
 	index_remove(&table->by_guest, udp_hash_guest(table, &mapping->guest),
 		     (uint32_t)(mapping - table->mappings));
 	budget_give(&nat->budget, mapping->budget_port);
@@ -404,6 +404,8 @@ int udp_table_new(struct nat *nat, struct udp_table **ret_table)
 	    port_lists_init(&table->mapping_idle, nat->config.port_capacity) < 0 ||
 	    budget_init(&table->peer_extra, table->peer_capacity - table->mapping_capacity,
 			nat->config.port_capacity) < 0 ||
+	    budget_init(&table->sockets, nat->config.udp_socket_capacity,
+			nat->config.port_capacity) < 0 ||
 	    index_init(&table->by_guest, table->mapping_capacity, random) < 0 ||
 	    index_init(&table->by_seen, table->peer_capacity, random) < 0 ||
 	    index_init(&table->by_real, table->peer_capacity, random) < 0) {
@@ -411,6 +413,7 @@ int udp_table_new(struct nat *nat, struct udp_table **ret_table)
 		return -ENOMEM;
 	}
 	budget_keep_back(&table->peer_extra);
+	budget_keep_back(&table->sockets);
 	*ret_table = table;
 	return 0;
 }
@@ -441,6 +444,7 @@ struct udp_table *udp_table_free(struct udp_table *table)
 	index_done(&table->by_seen);
 	index_done(&table->by_real);
 	budget_done(&table->peer_extra);
+	budget_done(&table->sockets);
 	port_lists_done(&table->mapping_idle);
 	free(table->mappings);
 	free(table->peers);

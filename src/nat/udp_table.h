@@ -73,6 +73,7 @@ struct udp_table {
 	uint32_t peer_fresh;
 	struct list peer_unused;
 	struct budget peer_extra; /* peers beyond the first of each mapping */
+	struct budget sockets;	  /* of mappings, each a local port of the host */
 	struct index by_seen;	  /* (guest, seen) */
 	struct index by_real;	  /* (socket, real) */
 	uint16_t next_id;	  /* IPv4 identification of what goes to guests */
@@ -124,6 +125,12 @@ static inline bool udp_peer_passes(struct udp_peer *peer)
 {
 	return peer->review == peer->mapping->nat->review.number || udp_peer_review(peer);
 }
+
+/* udp_open.c: its own socket, if the budget has one; another mapping may have to go. False with the drop
+ * counted. */
+bool udp_mapping_open(struct udp_mapping *mapping) MUST_USE;
+/* Does nothing where it has none. */
+void udp_mapping_close(struct udp_mapping *mapping);
 
 /* udp_receive.c: what waits on a mapping's own socket. */
 void udp_mapping_ready(struct host_socket *socket, uint32_t events);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "host/host_real.h"
+#include "host/local_ports.h"
 #include "network/network_internal.h"
 
 /* What the limit of open files must leave for everything that is not a flow. */
@@ -15,6 +16,8 @@
 #define STAGES_FLOWS_MOST   131072 /* an eighth is kept back (nat/budget.h): 114,688 for one guest */
 #define STAGES_FLOWS_LEAST  64
 #define STAGES_HALF_OPEN    1024
+/* Of the ports that the host's programs share, a network's UDP has at most one in so many. */
+#define STAGES_LOCAL_PORTS_PART 4
 
 /* A forward keeps its sockets as long as it lasts. Those that are added later live from the reserve. */
 static uint32_t stages_flow_capacity(uint32_t forward_sockets)
@@ -28,6 +31,14 @@ static uint32_t stages_flow_capacity(uint32_t forward_sockets)
 		return STAGES_FLOWS_LEAST;
 	rlim_t left = limit.rlim_cur - kept;
 	return left < STAGES_FLOWS_MOST ? (uint32_t)left : STAGES_FLOWS_MOST;
+}
+
+/* At least one: a range may be that short. */
+static uint32_t stages_udp_socket_capacity(void)
+{
+	uint32_t part = local_ports_count() / STAGES_LOCAL_PORTS_PART;
+
+	return part > 0 ? part : 1;
 }
 
 static int stages_new_gateway(struct vmnet_network *network,
@@ -97,6 +108,7 @@ static int stages_new_nat(struct vmnet_network *network)
 		.backlog = NAT_BACKLOG_KEPT, /* network_attach() says what a port has */
 		.flow_capacity = stages_flow_capacity(network->forward_sockets),
 		.half_open_capacity = STAGES_HALF_OPEN,
+		.udp_socket_capacity = stages_udp_socket_capacity(),
 		.port_capacity = network->port_capacity,
 		.belongs_to_other = stages_belongs_to_other,
 		.belongs_context = network,

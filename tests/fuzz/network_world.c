@@ -258,6 +258,7 @@ static void make_nat(struct world *world, uint8_t marks)
 		.backlog = marks & WORLD_PEEK ? NAT_BACKLOG_PEEK : NAT_BACKLOG_KEPT,
 		.flow_capacity = marks & WORLD_SMALL_TABLES ? WORLD_FLOWS_SMALL : WORLD_FLOWS,
 		.half_open_capacity = marks & WORLD_SMALL_TABLES ? 2 : WORLD_HALF_OPEN,
+		.udp_socket_capacity = marks & WORLD_SMALL_TABLES ? 2 : WORLD_FLOWS,
 		.port_capacity = WORLD_GUESTS,
 	};
 	const struct nat_context context = {

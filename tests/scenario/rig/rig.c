@@ -177,6 +177,8 @@ static void rig_make_nat(struct rig *rig)
 		.flow_capacity = config->flow_capacity > 0 ? config->flow_capacity : RIG_FLOWS,
 		.half_open_capacity =
 			config->half_open_capacity > 0 ? config->half_open_capacity : RIG_HALF_OPEN,
+		.udp_socket_capacity =
+			config->flow_capacity > 0 ? config->flow_capacity : RIG_FLOWS,
 		.port_capacity = RIG_PORTS,
 		.admits = config->admits,
 		.admits_context = config->admits_context,

@@ -484,6 +484,7 @@ static inline void fixture_new(struct fixture_options options)
 		.backlog = options.backlog,
 		.flow_capacity = options.flow_capacity ? options.flow_capacity : 256,
 		.half_open_capacity = options.half_open_capacity ? options.half_open_capacity : 64,
+		.udp_socket_capacity = 64,
 		.port_capacity = 8,
 	};
 	struct nat_context context;

@@ -81,6 +81,7 @@ static void scene_init(enum nat_host_access access)
 		.host_access = access,
 		.flow_capacity = 64,
 		.half_open_capacity = 16,
+		.udp_socket_capacity = 64,
 		.port_capacity = 1,
 	};
 

@@ -466,6 +466,7 @@ struct nat_config world_config(void)
 		.outbound = true,
 		.flow_capacity = 256,
 		.half_open_capacity = 64,
+		.udp_socket_capacity = WORLD_SOCKETS,
 		.port_capacity = 8,
 	};
 }
