@@ -262,7 +262,9 @@ VMNET_EXPORT vmnet_return_t vmnet_network_configuration_add_port_forward(
  * With rules, also with none of them (both counts 0), a guest is held to its MAC and to its reserved or leased
  * IPv4 address, speaks ARP and IPv4 without options only, reaches no groups, and does not see other
  * guests (but with 0.0.0.0/0 allowed it does). Where there are reservations only their MACs may be in the
- * network. A rule that allows what a guest sends to @host opens VMNET_HOST_ACCESS_LAN.
+ * network. A rule that allows what a guest sends to @host (or to that address as a /32) opens the host as
+ * VMNET_HOST_ACCESS_LAN does, at the ports of the rule alone. A guest that calls one of the host's own addresses
+ * needs both: the rules for that address, and those for @host.
  *
  * The texts are copied; another call replaces the rules. At most 65536 in both lists together.
  * VMNET_INVALID_ARGUMENT: too many, or a text that is no rule (the sentence names it); VMNET_MEM_FAILURE.

@@ -161,6 +161,13 @@ static bool is_offered(const struct filter *filter, const struct filter_question
 	       (question->protocol == PROTOCOL_UDP || question->protocol == PROTOCOL_TCP);
 }
 
+/* A rule opens the ports that it names and no others, nor does one about a network that the host is in. */
+static bool admits_host(const struct filter *filter, const struct filter_match *match)
+{
+	return match->verdict != FILTER_BLOCK &&
+	       (filter->config.host_is_open || match->named == FILTER_ALLOW);
+}
+
 static bool admits_out(const struct filter *filter, const struct filter_question *question)
 {
 	const struct filter_match match =
@@ -170,6 +177,8 @@ static bool admits_out(const struct filter *filter, const struct filter_question
 	/* The guest's server is the gateway, which has answered already: no other is asked. */
 	if (question->protocol == PROTOCOL_UDP && question->port == DHCP_PORT)
 		return false;
+	if (question->to_host)
+		return admits_host(filter, &match);
 	/* A block of everything is not meant for the name server that is offered to the guest. */
 	if (to_gateway && is_offered(filter, question) && !match.is_exact)
 		return true;

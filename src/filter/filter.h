@@ -26,6 +26,7 @@ struct filter_config {
 	struct ip_addr gateway; /* @host */
 	uint32_t port_capacity;
 	bool has_documents; /* the gateway serves some by HTTP, TCP port 80 */
+	bool host_is_open;  /* without a rule that says so */
 	/* Whose address that MAC's is now; false: it may not be here at all. An address of no family: it has
 	 * none yet. */
 	bool (*address_of)(void *context, const struct mac_addr *mac, struct ip_addr *ret_addr,
@@ -56,10 +57,13 @@ struct filter_question {
 	uint8_t protocol;      /* of IP */
 	struct ip_addr remote; /* as the guest names it; who calls the guest */
 	uint16_t port;	       /* of the remote; 0 for protocols without */
+	bool to_host; /* out, to what listens on the host; the remote is the gateway then */
 };
 /*
  * Without a rule: out into the world and to the gateway, not to private addresses; in from everywhere.
  * What the gateway offers, DNS and documents, is reached unless a rule is about this very address. DHCP (UDP port
  * 67) is answered by the gateway before anybody is asked; out into the world it never goes.
+ * What listens on the host is open where a rule for the gateway's very address allows that port, or by itself
+ * (host_is_open); and nowhere where a rule blocks it.
  */
 bool filter_admits(const struct filter *filter, const struct filter_question *question);

@@ -279,27 +279,36 @@ struct filter_match filter_policy_match(const struct filter_policy *policy,
 {
 	const struct filter_trie *trie = &policy->direction[direction].trie[family_index(remote)];
 	const unsigned whole = (unsigned)ip_addr_size(remote) * 8;
-	struct filter_match plain = { FILTER_NO_RULE, false };
-	struct filter_match with_port = { FILTER_NO_RULE, false };
+	struct filter_match plain = { .verdict = FILTER_NO_RULE };
+	struct filter_match with_port = { .verdict = FILTER_NO_RULE };
+	enum filter_verdict named = FILTER_NO_RULE;
 	const struct filter_trie_node *node;
 	uint32_t at = 0;
 
 	/* From the shortest prefix to the longest: the last one found is the one. */
 	while ((node = filter_trie_next(trie, remote, &at))) {
 		const struct place *place = &policy->places[node->value];
+		const bool is_exact = node->length == whole;
 		const struct filter_port_span *span =
 			port != 0 ? filter_ports_find(policy->spans + place->spans,
 						      place->span_count, port)
 				  : NULL;
 
 		if (place->verdict != FILTER_NO_RULE)
-			plain = (struct filter_match){ place->verdict, node->length == whole };
+			plain = (struct filter_match){ .verdict = place->verdict,
+						       .is_exact = is_exact };
 		if (span)
-			with_port =
-				(struct filter_match){ span->blocks ? FILTER_BLOCK : FILTER_ALLOW,
-						       node->length == whole };
+			with_port = (struct filter_match){
+				.verdict = span->blocks ? FILTER_BLOCK : FILTER_ALLOW,
+				.is_exact = is_exact,
+			};
+		if (is_exact)
+			named = span ? with_port.verdict : place->verdict;
 	}
-	return with_port.verdict != FILTER_NO_RULE ? with_port : plain;
+	if (with_port.verdict != FILTER_NO_RULE)
+		plain = with_port;
+	plain.named = named;
+	return plain;
 }
 
 bool filter_policy_is_stateful(const struct filter_policy *policy)

@@ -37,6 +37,8 @@ enum filter_direction {
 struct filter_match {
 	enum filter_verdict verdict;
 	bool is_exact; /* the rule that won is for this very address, not for a network around it */
+	/* What the rules for this very address say, whoever won. */
+	enum filter_verdict named;
 };
 
 struct filter_policy;
@@ -57,7 +59,7 @@ struct filter_match filter_policy_match(const struct filter_policy *policy,
 
 /* A directional rule is in it. */
 bool filter_policy_is_stateful(const struct filter_policy *policy);
-/* The guest may call @host, or that very address, by a rule that says so. */
+/* The guest may call @host, or that very address, by a rule that says so: some port of it at least. */
 bool filter_policy_opens_host(const struct filter_policy *policy);
 /* Guests of one network do not see each other, unless 0.0.0.0/0 is allowed (Softnet's rule). */
 bool filter_policy_isolates(const struct filter_policy *policy);

@@ -42,6 +42,8 @@ struct nat_question {
 	struct ip_endpoint
 		remote; /* as the guest names it; or who calls, the host itself as the gateway. The
 				    * port is 0 where the protocol has none */
+	bool to_host;	/* a service of the host's, by whatever address; the remote is the gateway
+			   * then. Asked beside the question about the address. */
 };
 
 struct nat_config {

@@ -83,7 +83,8 @@ bool policy_resolve(const struct nat *nat, uint8_t protocol, const struct ip_end
 bool policy_admits(const struct nat *nat, uint8_t protocol, const struct ip_endpoint *seen);
 bool policy_admits_client(const struct nat *nat, uint8_t protocol,
 			  const struct ip_endpoint *client);
-/* A guest's flow that is there: may it go on? `narrower`: less of the host is open than before. */
+/* A guest's flow that is there: may it go on? `narrower`: less of the host is open than before, whatever the rules
+ * say of it. */
 bool policy_may_go_on(const struct nat *nat, uint8_t protocol, const struct ip_endpoint *seen,
 		      bool narrower);
 

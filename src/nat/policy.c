@@ -10,7 +10,8 @@
  *
  * A network without NAT has neither hairpins nor the outside.
  *
- * Whatever these let through, the network's own rules (nat_config.admits) may forbid.
+ * Whatever these let through, the network's own rules (nat_config.admits) may forbid. At an address of the
+ * host, those about the host are asked as well as those about that address: both must admit.
  */
 
 #include "nat/nat_internal.h"
@@ -79,6 +80,50 @@ static struct ip_addr policy_listener_addr(const struct nat_forward *forward)
 						      : ip_addr_from_v6(loopback6);
 }
 
+static bool policy_ask(const struct nat *nat, const struct nat_question *question)
+{
+	const struct nat_config *config = &nat->config;
+
+	return !config->admits || config->admits(config->admits_context, question);
+}
+
+bool policy_admits(const struct nat *nat, uint8_t protocol, const struct ip_endpoint *seen)
+{
+	const struct nat_question question = {
+		.from_guest = true,
+		.protocol = protocol,
+		.remote = *seen,
+	};
+
+	return policy_ask(nat, &question);
+}
+
+static bool policy_is_gateway(const struct nat *nat, const struct ip_addr *addr)
+{
+	return ip_addr_equal(addr, &nat->config.addr);
+}
+
+/* What the rules say of the host, by whichever of its addresses: of an own forward (a hairpin), as of all that is
+ * at the gateway's address; else of the host's own services. */
+static bool policy_host_admits(const struct nat *nat, uint8_t protocol, uint16_t port,
+			       bool is_hairpin)
+{
+	const struct nat_question question = {
+		.from_guest = true,
+		.protocol = protocol,
+		.remote = { nat->config.addr, port },
+		.to_host = !is_hairpin,
+	};
+
+	return policy_ask(nat, &question);
+}
+
+static bool policy_may_reach_services(const struct nat *nat, uint8_t protocol, uint16_t port)
+{
+	return nat->config.host_access != NAT_HOST_ACCESS_NONE &&
+	       policy_host_admits(nat, protocol, port, false);
+}
+
 /* The gateway's address stands for the host. */
 static bool policy_resolve_gateway(const struct nat *nat, uint8_t protocol,
 				   const struct ip_endpoint *seen, struct ip_endpoint *ret_real)
@@ -92,16 +137,12 @@ static bool policy_resolve_gateway(const struct nat *nat, uint8_t protocol,
 		ret_real->addr = policy_listener_addr(own);
 		return true;
 	}
-	switch (nat->config.host_access) {
-	case NAT_HOST_ACCESS_NONE:
+	if (!policy_may_reach_services(nat, protocol, seen->port))
 		return false;
-	case NAT_HOST_ACCESS_LAN:
+	if (nat->config.host_access == NAT_HOST_ACCESS_LAN)
 		return host_call(host, default_source, IP_FAMILY_V4, &ret_real->addr);
-	case NAT_HOST_ACCESS_LOOPBACK:
-		ret_real->addr = ip_addr_from_v4(INADDR_LOOPBACK);
-		return true;
-	}
-	return false;
+	ret_real->addr = ip_addr_from_v4(INADDR_LOOPBACK);
+	return true;
 }
 
 /* One of the host's own addresses. */
@@ -111,24 +152,10 @@ static bool policy_may_reach_local(const struct nat *nat, uint8_t protocol,
 	struct ip_addr source;
 
 	if (policy_hairpin(nat, forward_find(nat, protocol, seen)))
-		return true;
-	return nat->config.host_access != NAT_HOST_ACCESS_NONE &&
+		return policy_host_admits(nat, protocol, seen->port, true);
+	return policy_may_reach_services(nat, protocol, seen->port) &&
 	       host_call(nat->context.host, default_source, IP_FAMILY_V4, &source) &&
 	       ip_addr_equal(&source, &seen->addr);
-}
-
-static bool policy_ask(const struct nat *nat, const struct nat_question *question)
-{
-	const struct nat_config *config = &nat->config;
-
-	return !config->admits || config->admits(config->admits_context, question);
-}
-
-bool policy_admits(const struct nat *nat, uint8_t protocol, const struct ip_endpoint *seen)
-{
-	const struct nat_question question = { true, protocol, *seen };
-
-	return policy_ask(nat, &question);
 }
 
 bool policy_resolve(const struct nat *nat, uint8_t protocol, const struct ip_endpoint *seen,
@@ -139,7 +166,7 @@ bool policy_resolve(const struct nat *nat, uint8_t protocol, const struct ip_end
 	*ret_reason = DROP_FILTERED;
 	if (!policy_admits(nat, protocol, seen))
 		return false;
-	if (ip_addr_equal(&seen->addr, &nat->config.addr)) {
+	if (policy_is_gateway(nat, &seen->addr)) {
 		*ret_reason = DROP_HOST_ACCESS;
 		if (!policy_resolve_gateway(nat, protocol, seen, &real))
 			return false;
@@ -164,15 +191,21 @@ bool policy_resolve(const struct nat *nat, uint8_t protocol, const struct ip_end
 bool policy_may_go_on(const struct nat *nat, uint8_t protocol, const struct ip_endpoint *seen,
 		      bool narrower)
 {
+	const struct nat_forward *own;
 	enum drop_reason reason;
 	struct ip_endpoint real;
 
 	if (!policy_admits(nat, protocol, seen))
 		return false;
-	if (!narrower || (!ip_addr_equal(&seen->addr, &nat->config.addr) &&
-			  !host_call(nat->context.host, is_local, &seen->addr)))
+	if (policy_is_gateway(nat, &seen->addr))
+		own = forward_find_port(nat, protocol, seen->port);
+	else if (host_call(nat->context.host, is_local, &seen->addr))
+		own = forward_find(nat, protocol, seen);
+	else
 		return true;
-	return policy_resolve(nat, protocol, seen, &real, &reason);
+	if (narrower)
+		return policy_resolve(nat, protocol, seen, &real, &reason);
+	return policy_host_admits(nat, protocol, seen->port, policy_hairpin(nat, own) != NULL);
 }
 
 /* Who has no address by which the guest could answer but the gateway's, since they are this host. */

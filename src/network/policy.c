@@ -101,6 +101,7 @@ bool network_admits_flow(void *context, const struct nat_question *question)
 		.protocol = question->protocol,
 		.remote = question->remote.addr,
 		.port = question->remote.port,
+		.to_host = question->to_host,
 	};
 
 	return filter_admits(network->filter, &asked);
@@ -119,7 +120,8 @@ bool network_admits_service(void *context, uint8_t protocol, uint16_t port)
 	return filter_admits(network->filter, &asked);
 }
 
-/* A rule that lets the guest call @host means the host, not only the gateway's own services. */
+/* A rule that lets the guest call @host means the host, not only the gateway's own services: those ports that
+ * the rules name, for which NAT asks them. */
 enum nat_host_access network_host_access(const struct vmnet_network *network)
 {
 	enum nat_host_access access = (enum nat_host_access)network->config.host_access;
@@ -137,6 +139,7 @@ int network_new_filter(struct vmnet_network *network,
 		.gateway = network->gateway_addr,
 		.port_capacity = network->port_capacity,
 		.has_documents = asked->document_count > 0,
+		.host_is_open = asked->host_access != VMNET_HOST_ACCESS_NONE,
 		.address_of = policy_address_of,
 		.address_changes = policy_address_changes,
 		.context = network,

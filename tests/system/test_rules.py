@@ -112,6 +112,13 @@ def test_host(rooted, lab):
         assert tried(rooted, ["--net-vmnet-block", "192.0.2.77/32"], [target]) == [REFUSED]
         allow = ["--net-vmnet-allow", f"@host,{topology.HOST}/32"]
         assert tried(rooted, allow, [target]) == ["reached"]
+        with servers.TcpEcho(lab.host, topology.HOST) as other:
+            both = [target, f"tcp/{topology.HOST}/{other.port}"]
+            allow = ["--net-vmnet-allow", f"@host:{local.port},{topology.HOST}/32"]
+            assert tried(rooted, allow, both) == ["reached", REFUSED]
+            block = ["--net-host-access", "lan", "--net-vmnet-allow", f"{topology.HOST}/32", "--net-vmnet-block",
+                     f"@host:{local.port}"]
+            assert tried(rooted, block, both) == [REFUSED, "reached"]
     done = rooted.command("netns", "--net-vmnet-block", "0.0.0.0/0", "--", "sh", "-c",
                           "getent ahostsv4 www.test; gateway=$(ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p'); "
                           "ping -c 1 -W 2 $gateway >/dev/null || echo closed")

@@ -14,7 +14,7 @@ import subprocess
 import pytest
 from lab import servers, topology, waiting
 from lab.softnet import MAC, Softnet
-from scapy.all import DNS, DNSQR, ICMP, IP, TCP, UDP, Raw
+from scapy.all import DNS, DNSQR, ICMP, IP, TCP, UDP, Raw, UDPerror
 
 
 def test_from_lease_to_end(softnet, lab):
@@ -110,6 +110,40 @@ def test_live_rules(softnet, lab):
         vm.ask("softnet.policy.set", allow=[], block=[], desiredRevision="2")
         reset = vm.receive(lambda frame: frame.haslayer("TCP") and frame["TCP"].dport == 2001)
         assert "R" in str(reset["TCP"].flags)
+
+
+def test_live_rules_about_a_port_of_the_host(softnet, lab):
+    """Another port of the host: what goes to the one before ends, by whatever address, and does not come again."""
+    with servers.TcpEcho(lab.host, topology.HOST) as before, servers.TcpEcho(lab.host, topology.HOST) as after, \
+            servers.UdpEcho(lab.host, topology.HOST, before.port):
+        vm = softnet("--allow", f"{topology.HOST}/32,@host:{before.port}")
+        vm.lease()
+        names = list(enumerate((vm.gateway, topology.HOST)))
+
+        def answer(name, number):
+            """To a datagram of that flow: what it said, or None where it is refused."""
+            vm.udp(name, before.port, b"hello", 2100 + number)
+            got = vm.receive(lambda frame: UDP in frame and ICMP not in frame and frame[UDP].dport == 2100 + number or
+                             UDPerror in frame and frame[UDPerror].sport == 2100 + number)
+            return None if ICMP in got else got[UDP].load[:5]
+
+        for number, name in names:
+            assert vm.tcp(name, before.port, 2000 + number) == "SA"
+            assert vm.tcp(name, after.port, 2010 + number) == "RA"
+            assert answer(name, number) == b"hello"
+        answer_to_set = vm.ask("softnet.policy.set", allow=[f"{topology.HOST}/32", f"@host:{after.port}"], block=[],
+                               desiredRevision="1")
+        assert "result" in answer_to_set
+        left = {2000, 2001}
+        while left:
+            ended = vm.receive(lambda frame: TCP in frame and frame[TCP].dport in left and "R" in frame[TCP].flags)
+            assert ended, f"{left} go on"
+            left.discard(ended[TCP].dport)
+        for number, name in names:
+            assert vm.tcp(name, before.port, 2020 + number) == "RA"
+            assert vm.tcp(name, after.port, 2030 + number) == "SA"
+            assert answer(name, number) is None
+        assert vm.end() == (0, "")
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

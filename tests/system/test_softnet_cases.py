@@ -2,18 +2,20 @@
 
 Outwards, the VM sends a TCP SYN, a UDP datagram and, where no port is given, an echo request. It has passed when a
 packet to that address and port left the host; or, for the gateway, when the service behind it answered. Inwards,
-a client that has the address (and, as source port, the port) connects to an exposed port.
+a client that has the address (and, as source port, the port) connects to an exposed port. What is said of the host is
+asked at the gateway's address and, with one rule more, at the host's own.
 """
 
 import collections
 import contextlib
+import dataclasses
 import ipaddress
 import socket
 
 import pytest
 from lab import cases, servers, topology
 from lab.wire import Wire
-from scapy.all import DNS, DNSQR, ICMP, IP, TCP, UDP, Ether, Raw
+from scapy.all import DNS, DNSQR, ICMP, IP, TCP, UDP, Ether, ICMPerror, Raw, UDPerror
 
 POLICIES = cases.read()
 SUBNET = "192.168.64.0/30"
@@ -26,7 +28,7 @@ NEVER = [ipaddress.ip_network(text) for text in (
 # No rule names it, so a question without a port is asked by it, too.
 NO_PORT = 9
 # Open on the host's LAN address, where the gateway leads to once a rule allows @host.
-HOST_PORTS = [NO_PORT, 80]
+HOST_PORTS = [NO_PORT, 22, 53, 80, 8080, 9090]
 
 
 def is_never(address):
@@ -110,9 +112,8 @@ def answer_of(kind, frame, port):
 
 def refused_services(policy, question, kind):
     """The host behind the gateway is reached by a rule that allows @host alone, whatever is global."""
-    opens = any(rule.split()[-1].split(":")[0] in ("@host", f"{cases.GATEWAY}/32") and not rule.startswith("in")
-                for rule in policy.allow)
-    return question.address == cases.GATEWAY and kind != "icmp" and question.port != 53 and not opens
+    return question.address == cases.GATEWAY and kind != "icmp" and question.port != 53 and \
+        not policy.opens_host(question.port or NO_PORT)
 
 
 def ask_out(guest, policy, question):
@@ -152,6 +153,40 @@ def check_out(guest, policy, question, seen):
         if kind == "tcp" and not passed and not is_never(question.address):
             assert answers == ["reset"], f"{policy.name}: {question.line}: {answers}"
         seen["passed" if passed else "dropped"] += 1
+
+
+def is_refusal(kind, frame, port):
+    """Whether the frame says to the probe of that kind and source port that it may not."""
+    if kind == "tcp":
+        return answer_of(kind, frame, port) == "reset"
+    if ICMP not in frame or frame[ICMP].type != 3:
+        return False
+    return UDPerror in frame and frame[UDPerror].sport == port if kind == "udp" else \
+        ICMPerror in frame and frame[ICMPerror].id == port
+
+
+def check_host_at(guest, policy, question, seen):
+    """What listens on the host, by one of its addresses. What is the gateway's own is not asked here."""
+    for kind, frame, port in probes(guest, question):
+        if question.address == cases.GATEWAY and (kind == "icmp" or question.port == 53):
+            continue
+        guest.vm.send(frame)
+        got = guest.vm.receive(lambda one, kind=kind, port=port: answer_of(kind, one, port) or
+                               is_refusal(kind, one, port))
+        said = got and ("refused" if is_refusal(kind, got, port) else answer_of(kind, got, port))
+        where = f"{policy.name}: {question.line}: {kind} at {question.address}"
+        assert said == (("open" if kind == "tcp" else "answer") if question.passes else "refused"), f"{where}: {said}"
+        seen["the host passed" if question.passes else "the host dropped"] += 1
+
+
+def check_host(guest, policy, questions, seen):
+    for question in questions:
+        check_host_at(guest, policy, question, seen)
+    answer = guest.vm.ask("softnet.policy.set", allow=[*policy.allow, f"{topology.HOST}/32"], block=policy.block,
+                          desiredRevision=f"{policy.name}, by its own address")
+    assert "result" in answer, f"{policy.name}: {answer}"
+    for question in questions:
+        check_host_at(guest, policy, dataclasses.replace(question, address=topology.HOST), seen)
 
 
 def arrived(frame, kind):
@@ -203,8 +238,9 @@ def check_policy(guest, policy, seen, lab):
     for question in policy.questions:
         if question.direction == "out":
             check_out(guest, policy, question, seen)
-        else:
+        elif question.direction == "in":
             check_in(guest, policy, question, seen, lab)
+    check_host(guest, policy, [one for one in policy.questions if one.direction == "host"], seen)
 
 
 def test_every_case(softnet_kept, lab, wire):
@@ -218,3 +254,4 @@ def test_every_case(softnet_kept, lab, wire):
         assert guest.vm.end() == (0, "")
     # It is not all of one kind.
     assert seen["passed"] > 40 and seen["dropped"] > 100 and seen["refused by the engine"] > 20, seen
+    assert seen["the host passed"] > 40 and seen["the host dropped"] > 80, seen

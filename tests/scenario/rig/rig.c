@@ -94,6 +94,7 @@ static bool rig_admits(void *context, const struct nat_question *question)
 		.protocol = question->protocol,
 		.remote = question->remote.addr,
 		.port = question->remote.port,
+		.to_host = question->to_host,
 	};
 
 	return filter_admits(rig->filter, &asked);

@@ -11,7 +11,7 @@ GATEWAY = "192.168.64.1"
 @dataclasses.dataclass
 class Question:
     line: str
-    direction: str
+    direction: str  # in, out, host
     address: str
     port: int  # 0: none
     passes: bool
@@ -28,10 +28,26 @@ class Policy:
     def isolates(self):
         return "0.0.0.0/0" not in self.allow
 
+    def opens_host(self, port):
+        """Whether a rule names the host and opens that port, or all (what is blocked is another matter)."""
+        for rule in self.allow:
+            direction, _, target = rule.rpartition(" ")
+            name, _, ports = target.partition(":")
+            first, _, last = ports.partition("-")
+            if direction != "in" and name in ("@host", f"{GATEWAY}/32") and \
+                    (not ports or int(first) <= port <= int(last or first)):
+                return True
+        return False
+
     def named_ports(self):
         """The first port of each rule that has one."""
         targets = [rule.split()[-1].rpartition("/")[2] for rule in self.allow + self.block]
         return {int(target.partition(":")[2].split("-")[0]) for target in targets if ":" in target}
+
+
+def _host_question(line):
+    _, port, follows = line.split()
+    return Question(line, "host", GATEWAY, 0 if port == "any" else int(port), follows == "pass")
 
 
 def _question(line):
@@ -55,6 +71,8 @@ def read():
             getattr(policies[-1], word).append(rest)
         elif word == "rules":
             policies[-1].rules = int(rest)
+        elif word == "host":
+            policies[-1].questions.append(_host_question(line))
         elif word != "stateful":
             policies[-1].questions.append(_question(line))
     return policies

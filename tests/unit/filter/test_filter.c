@@ -237,8 +237,10 @@ static void test_flush_and_room_go_through(void **state)
 static bool admits(struct fixture *fixture, enum filter_direction direction, uint32_t addr,
 		   uint8_t protocol, uint16_t port)
 {
-	const struct filter_question question = { direction, protocol, ip_addr_from_v4(addr),
-						  port };
+	const struct filter_question question = { .direction = direction,
+						  .protocol = protocol,
+						  .remote = ip_addr_from_v4(addr),
+						  .port = port };
 
 	return filter_admits(fixture->filter, &question);
 }
@@ -311,6 +313,67 @@ static void test_documents(void **state)
 	assert_false(admits(fixture, FILTER_OUT, 0x0a000001, 6, 80));
 }
 
+/* What listens on the host, behind the gateway's address. */
+static bool admits_host(struct fixture *fixture, uint8_t protocol, uint16_t port)
+{
+	const struct filter_question question = { .direction = FILTER_OUT,
+						  .protocol = protocol,
+						  .remote = ip_addr_from_v4(0x0a000001),
+						  .port = port,
+						  .to_host = true };
+
+	return filter_admits(fixture->filter, &question);
+}
+
+/* A rule opens what it says; the gateway's own services are another matter. */
+static void test_host_by_rules(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_false(admits_host(fixture, 6, 22));
+	filter_set_policy(fixture->filter, policy_of("@host:8080", NULL));
+	assert_true(admits_host(fixture, 6, 8080));
+	assert_true(admits_host(fixture, 17, 8080));
+	assert_false(admits_host(fixture, 6, 22));
+	assert_false(admits_host(fixture, 17, 53));
+	assert_false(admits_host(fixture, 1, 0));
+	assert_true(admits(fixture, FILTER_OUT, 0x0a000001, 17, 53));
+	assert_true(admits(fixture, FILTER_OUT, 0x0a000001, 1, 0));
+	filter_set_policy(fixture->filter, policy_of("@host", "@host:22"));
+	assert_true(admits_host(fixture, 6, 8080));
+	assert_true(admits_host(fixture, 1, 0));
+	assert_false(admits_host(fixture, 6, 22));
+	assert_false(admits_host(fixture, 17, 67)); /* DHCP stays at home */
+	filter_set_policy(fixture->filter, policy_of("@host:8080", "0.0.0.0/0"));
+	assert_true(admits_host(fixture, 6, 8080));
+	assert_false(admits_host(fixture, 6, 53)); /* the gateway's is offered, not the host's */
+}
+
+/* Open by itself, so that rules only take away. */
+static void test_host_that_is_open(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct filter_config config = { .gateway = ip_addr_from_v4(0x0a000001),
+					      .port_capacity = 2,
+					      .host_is_open = true,
+					      .address_of = address_of,
+					      .address_changes = address_changes,
+					      .context = fixture,
+					      .loop = fixture->loop };
+
+	filter_free(fixture->filter);
+	assert_int_equal(
+		filter_new(&config, policy_of(NULL, NULL), &fixture->drops, &fixture->filter), 0);
+	assert_true(admits_host(fixture, 6, 22));
+	filter_set_policy(fixture->filter, policy_of("@host:8080", NULL));
+	assert_true(admits_host(fixture, 6, 22));
+	filter_set_policy(fixture->filter, policy_of(NULL, "@host:22"));
+	assert_false(admits_host(fixture, 6, 22));
+	assert_true(admits_host(fixture, 6, 23));
+	filter_set_policy(fixture->filter, policy_of(NULL, "0.0.0.0/0"));
+	assert_false(admits_host(fixture, 6, 53));
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -323,6 +386,8 @@ int main(void)
 		TEST(test_name_server_only),
 		TEST(test_dhcp_stays_at_home),
 		TEST(test_documents),
+		TEST(test_host_by_rules),
+		TEST(test_host_that_is_open),
 		TEST(test_asks_when_something_changed),
 	};
 

@@ -79,6 +79,25 @@ static void split_remote(char *text, struct ip_addr *ret_addr, uint16_t *ret_por
 	assert_true(ip_addr_parse(text, ret_addr));
 }
 
+/* What listens on the host, and is not the gateway's. */
+static void check_host(struct cases *cases, const char *line)
+{
+	struct filter_question question = { .direction = FILTER_OUT,
+					    .protocol = 6,
+					    .remote = ip_addr_from_v4(0xc0a84001),
+					    .to_host = true };
+	char port[8];
+	char follows[8];
+
+	(void)policy_of(cases);
+	assert_int_equal(sscanf(line, "host %7s %7s", port, follows), 2);
+	if (strcmp(port, "any") != 0)
+		assert_true(text_parse_u16(text_view_of(port), &question.port));
+	if (filter_admits(cases->filter, &question) != (strcmp(follows, "pass") == 0))
+		fail_msg("%s: %s: does not %s", cases->name, line, follows);
+	cases->asked++;
+}
+
 static void check_question(struct cases *cases, const char *line)
 {
 	static const char *const verdicts[] = { "none", "allow", "block" };
@@ -128,6 +147,8 @@ static void take_line(struct cases *cases, char *line)
 	} else if (strncmp(line, "stateful ", 9) == 0) {
 		assert_int_equal(filter_policy_is_stateful(policy_of(cases)),
 				 strcmp(line + 9, "yes") == 0);
+	} else if (strncmp(line, "host ", 5) == 0) {
+		check_host(cases, line);
 	} else {
 		check_question(cases, line);
 	}
@@ -149,7 +170,7 @@ static void test_cases(void **state)
 		take_line(&cases, line);
 	finish(&cases);
 	fclose(file);
-	assert_true(policies >= 18);
+	assert_true(policies >= 32);
 }
 
 int main(int argc, char **argv)

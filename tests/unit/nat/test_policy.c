@@ -242,6 +242,144 @@ static void hairpin(void **state)
 	judge(rows, ARRAY_COUNT(rows));
 }
 
+/* Rules as the test writes them: what the host offers, and what else is closed. */
+struct host_rules {
+	uint16_t port;	  /* of the host, whatever address names it; 0 = all */
+	uint32_t closed;  /* an address */
+	uint16_t hairpin; /* a port closed at the gateway's address, as what is its own */
+	unsigned to_host; /* how often it was asked about the host */
+	uint8_t protocol; /* of the last such question */
+};
+
+static bool host_rules_admit(void *context, const struct nat_question *question)
+{
+	struct host_rules *rules = context;
+
+	assert_true(question->from_guest);
+	if (question->to_host) {
+		assert_int_equal(ip_addr_to_v4(&question->remote.addr), GATEWAY);
+		rules->to_host++;
+		rules->protocol = question->protocol;
+		return rules->port == 0 || rules->port == question->remote.port;
+	}
+	if (ip_addr_to_v4(&question->remote.addr) == GATEWAY)
+		return rules->hairpin == 0 || rules->hairpin != question->remote.port;
+	return ip_addr_to_v4(&question->remote.addr) != rules->closed;
+}
+
+static void start_with_rules(struct host_rules *rules, enum nat_host_access access)
+{
+	struct nat_config config = world_config();
+
+	config.host_access = access;
+	config.admits = host_rules_admit;
+	config.admits_context = rules;
+	world_start(&config);
+}
+
+/* The rules about the host hold for each of its addresses, and those about an address as well. */
+static void rules_about_the_host(void **state)
+{
+	static const struct row rows[] = {
+		{ "10.0.0.1", 8080, TCP, PASS, "198.51.100.1" },
+		{ "10.0.0.1", 8080, UDP, PASS, "198.51.100.1" },
+		{ "10.0.0.1", 22, TCP, DROP_HOST_ACCESS, NULL },
+		{ "10.0.0.1", 53, UDP, DROP_HOST_ACCESS, NULL },
+		{ "198.51.100.1", 8080, TCP, PASS, NULL },
+		{ "198.51.100.1", 8080, UDP, PASS, NULL },
+		{ "198.51.100.1", 22, TCP, DROP_HOST_ACCESS, NULL },
+		{ "198.51.100.1", 53, UDP, DROP_HOST_ACCESS, NULL },
+		{ "198.51.100.1", 0, ECHO, DROP_HOST_ACCESS, NULL },
+		{ "192.0.2.1", 8080, TCP, DROP_HOST_ACCESS, NULL },
+		{ "203.0.113.5", 22, TCP, PASS, NULL },
+	};
+	static const struct row closed[] = {
+		{ "10.0.0.1", 8080, TCP, PASS, "198.51.100.1" },
+		{ "198.51.100.1", 8080, TCP, DROP_FILTERED, NULL },
+	};
+	struct host_rules rules = { .port = 8080 };
+
+	(void)state;
+	start_with_rules(&rules, LAN);
+	judge(rows, ARRAY_COUNT(rows));
+	assert_int_equal(rules.protocol, TCP); /* the last one asked, of 192.0.2.1 */
+	rules.closed = HOST_LAN;
+	judge(closed, ARRAY_COUNT(closed));
+}
+
+/* Rules open nothing that is closed. */
+static void rules_about_a_closed_host(void **state)
+{
+	static const struct row rows[] = {
+		{ "10.0.0.1", 8080, TCP, DROP_HOST_ACCESS, NULL },
+		{ "198.51.100.1", 8080, TCP, DROP_HOST_ACCESS, NULL },
+	};
+	struct host_rules rules = { 0 };
+
+	(void)state;
+	start_with_rules(&rules, NONE);
+	judge(rows, ARRAY_COUNT(rows));
+	assert_int_equal(rules.to_host, 0);
+}
+
+/* An own forward is no service of the host's; but what is closed at the gateway's address is closed. */
+static void rules_about_hairpins(void **state)
+{
+	static const struct row rows[] = {
+		{ "10.0.0.1", 2222, TCP, PASS, "127.0.0.1" },
+		{ "198.51.100.1", 2222, TCP, PASS, NULL },
+		{ "192.0.2.1", 2222, TCP, PASS, NULL },
+	};
+	static const struct row closed[] = {
+		{ "10.0.0.1", 2222, TCP, DROP_FILTERED, NULL },
+		{ "198.51.100.1", 2222, TCP, DROP_HOST_ACCESS, NULL },
+		{ "192.0.2.1", 2222, TCP, DROP_HOST_ACCESS, NULL },
+	};
+	struct host_rules rules = { .port = 8080 };
+
+	(void)state;
+	start_with_rules(&rules, LAN);
+	(void)world_forward(TCP, at(0, 2222), at(GUEST, 22));
+	judge(rows, ARRAY_COUNT(rows));
+	assert_int_equal(rules.to_host, 0);
+	rules.hairpin = 2222;
+	judge(closed, ARRAY_COUNT(closed));
+}
+
+static bool goes_on(uint8_t protocol, const char *seen, uint16_t port, bool narrower)
+{
+	const struct ip_endpoint endpoint = endpoint_of(seen, port);
+
+	return policy_may_go_on(world->nat, protocol, &endpoint, narrower);
+}
+
+/* Other rules about the host, and as much of it is open as before. */
+static void flows_to_the_host_under_other_rules(void **state)
+{
+	static const char *const names[] = { "10.0.0.1", "198.51.100.1" };
+	static const uint8_t protocols[] = { TCP, UDP };
+	struct host_rules rules = { .port = 9090 };
+
+	(void)state;
+	start_with_rules(&rules, LAN);
+	(void)world_forward(TCP, at(0, 2222), at(GUEST, 22));
+	for (unsigned i = 0; i < 4; i++) {
+		assert_true(goes_on(protocols[i / 2], names[i % 2], 9090, false));
+		assert_false(goes_on(protocols[i / 2], names[i % 2], 8080, false));
+	}
+	assert_true(goes_on(TCP, "10.0.0.1", 2222, false));
+	assert_true(goes_on(TCP, "192.0.2.1", 2222, false));
+	assert_true(goes_on(TCP, "203.0.113.5", 8080, false));
+	assert_false(goes_on(ECHO, "198.51.100.1", 0, false));
+	rules.hairpin = 2222;
+	assert_false(goes_on(TCP, "10.0.0.1", 2222, false));
+	assert_false(goes_on(TCP, "192.0.2.1", 2222, false));
+	/* The way to the host is no matter of rules, unless less of it is open. */
+	world->no_default_route = true;
+	assert_true(goes_on(TCP, "10.0.0.1", 9090, false));
+	assert_false(goes_on(TCP, "10.0.0.1", 9090, true));
+}
+
 static bool belongs_to_other(void *context, const struct ip_addr *addr)
 {
 	return ip_addr_equal(addr, context);
@@ -328,6 +466,10 @@ int main(void)
 		TEST(network_without_nat),
 		TEST(network_without_nat_but_the_host),
 		TEST(hairpin),
+		TEST(rules_about_the_host),
+		TEST(rules_about_a_closed_host),
+		TEST(rules_about_hairpins),
+		TEST(flows_to_the_host_under_other_rules),
 		TEST(other_networks),
 		TEST(clients_as_the_guest_sees_them),
 		TEST(clients_of_a_guest_without_a_router),
