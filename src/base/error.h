@@ -14,7 +14,7 @@ struct error {
 	char text[ERROR_TEXT_SIZE]; /* always terminated; "" when nothing was set */
 };
 
-/* Replaces the text. Too long a text is cut. err may be NULL. */
+/* Replaces the text. Too long a text is cut, between two characters. err may be NULL. */
 void error_set(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Puts "format: " before the text that is there. err may be NULL. */

@@ -2,7 +2,8 @@
 
 #include "base/compiler.h"
 
-#define UTF8_JOINER 0x200du
+#define UTF8_JOINER    0x200du
+#define UTF8_TAIL_MOST 3 /* bytes behind the first of a character */
 
 /* Size of the sequence that a first byte announces, 0 for a byte that cannot be a first one. */
 static size_t announced_size(unsigned char first)
@@ -126,5 +127,17 @@ size_t utf8_cut(const char *text, size_t size, size_t most)
 		is_joined = code == UTF8_JOINER;
 		used += step;
 	}
+	return used;
+}
+
+size_t utf8_fit(const char *text, size_t size, size_t most)
+{
+	size_t used = most;
+
+	if (size <= most)
+		return size;
+	while (used > 0 && most - used < UTF8_TAIL_MOST &&
+	       ((unsigned char)text[used] & 0xc0) == 0x80)
+		used--;
 	return used;
 }

@@ -24,5 +24,10 @@ bool utf8_is_extending(uint32_t code);
  * later), fewer where the cut would part a character from what extends it.
  */
 size_t utf8_cut(const char *text, size_t size, size_t most);
+/*
+ * Bytes of the `size` at `text` that fit into `most` without the last character being cut in two. Where they are no
+ * UTF-8, `most` is missed by three at most.
+ */
+size_t utf8_fit(const char *text, size_t size, size_t most);
 /* White space and line ends in the sense of Unicode's White_Space property. */
 bool utf8_is_blank(uint32_t code);

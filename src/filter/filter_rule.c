@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* What comes from elsewhere is shown with its ends, and not in full length. */
 #define SHOWN_MOST 64
 /* Any spelling of the longest rule, with blanks to spare. */
@@ -10,9 +12,9 @@
 
 static bool rule_fail(struct text_view text, struct error *err, const char *expected)
 {
-	int shown = text.length < SHOWN_MOST ? (int)text.length : SHOWN_MOST;
+	size_t shown = utf8_fit(text.start, text.length, SHOWN_MOST);
 
-	error_set(err, "invalid rule \"%.*s\"%s: %s", shown, text.start,
+	error_set(err, "invalid rule \"%.*s\"%s: %s", (int)shown, text.start,
 		  text.length > SHOWN_MOST ? "..." : "", expected);
 	return false;
 }

@@ -113,6 +113,15 @@ def test_bad_rule(vm, rule, where):
     assert answer["error"]["message"].startswith(f'{where}: invalid rule "{rule[:64]}"')
 
 
+@pytest.mark.parametrize("character", ["\u00e9", "\u20ac", "\U0001f600"])
+def test_bad_rule_of_wide_characters(vm, character):
+    """The sentence shows whole characters, as many as there is room for."""
+    for start in "", "x", "xy", "xyz":
+        message = refused(vm, change(block=[start + character * 64]), -32602)["error"]["message"]
+        shown = message.partition('"')[2].partition('"')[0]
+        assert shown == start + character * ((64 - len(start)) // len(character.encode()))
+
+
 def test_revisions(vm):
     """One revision has one policy: a second is refused, the same again is a success."""
     wanted = {"allow": ["192.168.0.0/16"], "block": ["@host:22"]}

@@ -48,12 +48,32 @@ static void test_too_long(void **state)
 	assert_int_equal(err.text[sizeof(err.text) - 2], 'x');
 }
 
+/* No half of a character: JSON has no place for it. */
+static void test_cut_between_characters(void **state)
+{
+	struct error err;
+	char text[2 * sizeof(err.text)];
+
+	(void)state;
+	for (size_t i = 0; i + 2 < sizeof(text); i += 2)
+		memcpy(text + i, "\xc3\xa9", 3);
+	error_set(&err, "%s", text);
+	assert_int_equal(strlen(err.text), 510);
+	error_set(&err, "x%s", text);
+	assert_int_equal(strlen(err.text), 511);
+	error_prefix(&err, "%s", "a");
+	assert_int_equal(strlen(err.text), 510);
+	error_prefix(&err, "%s", text);
+	assert_int_equal(strlen(err.text), 510);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_set_and_prefix),
 		cmocka_unit_test(test_nobody_cares),
 		cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_cut_between_characters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,12 +109,41 @@ static void test_cut(void **state)
 	assert_int_equal(utf8_cut("abcd", 2, 3), 2);
 }
 
+static void test_fit(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t most;
+		size_t size;
+	} rows[] = {
+		{ "", 0, 0 },
+		{ "abc", 3, 3 },
+		{ "abc", 2, 2 },
+		{ "abc", 0, 0 },
+		{ "a\xc3\xa9", 3, 3 },
+		{ "a\xc3\xa9", 2, 1 },
+		{ "a\xe2\x82\xac", 3, 1 },
+		{ "a\xf0\x9f\x98\x80", 5, 5 },
+		{ "a\xf0\x9f\x98\x80", 4, 1 },
+		{ "a\xf0\x9f\x98\x80", 2, 1 },
+		{ "\xf0\x9f\x98\x80", 3, 0 },
+		{ "\x80\x80\x80\x80\x80\x80", 5,
+		  2 }, /* no UTF-8, and not searched to its beginning */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+		assert_int_equal(utf8_fit(rows[i].text, strlen(rows[i].text), rows[i].most),
+				 rows[i].size);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_decode),
 		cmocka_unit_test(test_classes),
 		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_fit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -172,6 +172,66 @@ static void test_refused(void **state)
 	assert_result(*state, GET, AT_FIRST);
 }
 
+#define TEN(text) text text text text text text text text text text
+
+/* The sentence shows the beginning of the rule, and no half of a character. */
+static void test_long_rule(void **state)
+{
+	static const char *const requests[] = {
+		SET("", "\"x" TEN("\xc3\xa9") TEN("\xc3\xa9") TEN("\xc3\xa9") TEN("\xc3\xa9") "\"",
+		    "1"),
+		SET("", "\"" TEN("\xf0\x9f\x98\x80") TEN("\xf0\x9f\x98\x80") "\"", "1"),
+		SET("\"xy" TEN("\xe2\x82\xac") TEN("\xe2\x82\xac") TEN("\xe2\x82\xac") "\"", "",
+		    "1"),
+	};
+
+	for (size_t i = 0; i < ARRAY_COUNT(requests); i++)
+		assert_error(*state, requests[i], POLICY_RPC_INVALID_PARAMS);
+	assert_result(*state, GET, AT_FIRST);
+}
+
+/* The one piece of memory that jansson does not get; those behind it are there again, for the worst. */
+static unsigned long missing_piece;
+static unsigned long pieces;
+
+static void *starving_malloc(size_t size)
+{
+	return pieces++ == missing_piece ? NULL : malloc(size);
+}
+
+/* An answer that says "result" while there was no memory for something. */
+static void starve(struct fixture *fixture, const char *request, const char *result)
+{
+	json_malloc_t usual_malloc;
+	json_free_t usual_free;
+
+	json_get_alloc_funcs(&usual_malloc, &usual_free);
+	for (missing_piece = 0; missing_piece == 0 || missing_piece <= pieces; missing_piece++) {
+		pieces = 0;
+		json_set_alloc_funcs(starving_malloc, free);
+		char *text = policy_rpc_answer(&fixture->rpc, request, strlen(request));
+		json_set_alloc_funcs(usual_malloc, usual_free);
+		if (text && strstr(text, "\"result\"") && (!result || !strstr(text, result)))
+			fail_msg("without piece %lu: %s", missing_piece, text);
+		if (text && !strstr(text, "\"result\""))
+			assert_non_null(strstr(text, "\"error\":{"));
+		free(text);
+	}
+	assert_true(missing_piece > 10);
+}
+
+/* Then the channel ends or an error is said, and the rules are all listed or none is. */
+static void test_no_memory(void **state)
+{
+	starve(*state, SET("", "\"nonsense\"", "1"), NULL);
+	assert_result(*state, GET, AT_FIRST);
+	starve(*state, GET, AT_FIRST);
+	starve(*state, SET("\"@host\",\"192.168.0.0/24\"", "\"0.0.0.0/0\"", "1"),
+	       "{\"allow\":[\"192.168.0.0/24\",\"@host\"],\"block\":[\"0.0.0.0/0\"],");
+	starve(*state, SET("", "\"0.0.0.0/0\"", "1"), NULL);
+	assert_error(*state, SET("", "\"0.0.0.0/0\"", "1"), POLICY_RPC_REVISION_CONFLICT);
+}
+
 static void test_revisions(void **state)
 {
 	json_decref(ask(*state, SET("\"@host\"", "", "1")));
@@ -253,8 +313,8 @@ static void test_most_rules(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_get),	      TEST(test_set), TEST(test_refused),
-		TEST(test_revisions), TEST(test_ids), TEST(test_most_rules),
+		TEST(test_get), TEST(test_set),	       TEST(test_refused),   TEST(test_revisions),
+		TEST(test_ids), TEST(test_most_rules), TEST(test_long_rule), TEST(test_no_memory),
 	};
 
 	return cmocka_run_group_tests_name("policy_rpc", tests, make_directory, remove_directory);
