@@ -17,6 +17,7 @@ struct control_channel {
 	struct loop_watch watch;
 	int fd;
 	bool is_skipping; /* the rest of a request that was too long */
+	bool has_ended;	  /* the other side says no more, and may still listen */
 	char *input;	  /* the beginning of a line */
 	size_t input_size;
 	size_t input_capacity;
@@ -120,34 +121,38 @@ static bool send_pending(struct control_channel *channel)
 	return true;
 }
 
-/* 1: something came; 0: nothing waits; -1: over. */
-static int receive(struct control_channel *channel)
+/* False: over. */
+static bool receive(struct control_channel *channel)
 {
 	ssize_t got;
 
 	if (!make_room(channel))
-		return -1;
+		return false;
 	do {
 		got = recv(channel->fd, channel->input + channel->input_size,
 			   channel->input_capacity - channel->input_size, MSG_DONTWAIT);
 	} while (got < 0 && errno == EINTR);
-	if (got > 0) {
-		channel->input_size += (size_t)got;
-		return 1;
-	}
-	return got < 0 && errno == EAGAIN ? 0 : -1;
+	if (got < 0)
+		return errno == EAGAIN;
+	channel->input_size += (size_t)got;
+	channel->has_ended = got == 0;
+	return true;
 }
 
+static bool is_listening(const struct control_channel *channel)
+{
+	return !channel->has_ended && pending(channel) <= CONTROL_PENDING_MOST;
+}
+
+/* False: over. */
 static bool serve(struct control_channel *channel)
 {
-	int received = 1;
-
 	/* One piece at a time: whoever asks without end does not keep the loop. */
-	if (pending(channel) <= CONTROL_PENDING_MOST)
-		received = receive(channel);
+	bool good = !is_listening(channel) || receive(channel);
 	/* What was asked before the end is answered, as far as it is taken. */
-	bool ok = take_lines(channel) && send_pending(channel) && take_lines(channel);
-	return ok && received >= 0;
+	good = take_lines(channel) && send_pending(channel) && take_lines(channel) && good;
+	/* Where nothing waits, there is no whole line left. */
+	return good && (!channel->has_ended || pending(channel) > 0);
 }
 
 static void ready(struct loop_watch *watch, uint32_t events)
@@ -156,7 +161,7 @@ static void ready(struct loop_watch *watch, uint32_t events)
 
 	(void)events;
 	bool goes_on = serve(channel);
-	uint32_t wanted = pending(channel) > CONTROL_PENDING_MOST ? 0 : EPOLLIN;
+	uint32_t wanted = is_listening(channel) ? EPOLLIN : 0;
 	if (pending(channel) > 0)
 		wanted |= EPOLLOUT;
 	if (!goes_on || loop_watch_change(channel->loop, watch, wanted) < 0) {

@@ -2,7 +2,8 @@
 /*
  * Lines over a stream socket, each answered by one line: the frame of the control channel. What comes is bounded
  * (a request of more than 1 MiB is thrown away up to its end, and answered by that), and so is what goes: while
- * answers wait for the other side, no more requests are read.
+ * answers wait for the other side, no more requests are read. Who ends its own half of the socket still gets the
+ * answers to what it has asked; then the channel ends.
  */
 
 #include <stdbool.h>
@@ -21,7 +22,7 @@ struct control_channel_ops {
 	/* The answer to a line, which the channel frees; NULL: no memory, the channel ends. */
 	char *(*answer)(void *context, const char *line, size_t size);
 	char *(*too_long)(void *context);
-	/* The other side has gone, or the channel is broken. Not called by control_channel_free(). */
+	/* The other side has gone, or has ended and got its answers, or the channel is broken. Not called by control_channel_free(). */
 	void (*closed)(void *context);
 	void *context;
 };

@@ -135,6 +135,51 @@ static void test_end(void **state)
 	assert_int_equal(fixture->closed, 1);
 }
 
+/* Asks often, and says that this was all; more than the socket and the channel hold at once. */
+static void ask_and_end(struct fixture *fixture, unsigned requests)
+{
+	fixture->answer_size = 100000;
+	for (unsigned i = 0; i < requests; i++)
+		assert_int_equal(send(fixture->client, "ask\n", 4, MSG_NOSIGNAL), 4);
+	assert_int_equal(shutdown(fixture->client, SHUT_WR), 0);
+	run(fixture);
+}
+
+/* Who has ended and listens gets all the answers, and then the end. */
+static void test_end_with_answers(void **state)
+{
+	enum {
+		REQUESTS = 30
+	};
+	struct fixture *fixture = *state;
+	char bytes[8192];
+	size_t size = 0;
+	ssize_t got;
+
+	ask_and_end(fixture, REQUESTS);
+	assert_int_equal(fixture->closed, 0);
+	assert_in_range(fixture->answered, 1, REQUESTS - 1);
+	while ((got = recv(fixture->client, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0) {
+		size += (size_t)got;
+		assert_int_equal(bytes[got - 1], size % 100001 == 0 ? '\n' : 'x');
+		run(fixture);
+	}
+	assert_int_equal(size, REQUESTS * 100001);
+	assert_int_equal(fixture->closed, 1);
+}
+
+/* Who has ended, does not listen and goes, is gone. */
+static void test_end_and_gone(void **state)
+{
+	struct fixture *fixture = *state;
+
+	ask_and_end(fixture, 30);
+	assert_int_equal(fixture->closed, 0);
+	fixture->client = fd_close(fixture->client);
+	run(fixture);
+	assert_int_equal(fixture->closed, 1);
+}
+
 static void push(struct fixture *fixture, char c, size_t size)
 {
 	char piece[4096];
@@ -233,8 +278,14 @@ static void test_takes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_lines), TEST(test_end),  TEST(test_longest),
-		TEST(test_deaf),  TEST(test_gone), TEST(test_takes),
+		TEST(test_lines),
+		TEST(test_end),
+		TEST(test_longest),
+		TEST(test_deaf),
+		TEST(test_gone),
+		TEST(test_takes),
+		TEST(test_end_with_answers),
+		TEST(test_end_and_gone),
 	};
 
 	alarm(300);
