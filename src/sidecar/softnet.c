@@ -27,6 +27,10 @@
 #include "sidecar/softnet_keeper.h"
 #include "sidecar/softnet_network.h"
 
+#ifndef SO_PASSRIGHTS /* Linux 6.16 */
+#define SO_PASSRIGHTS 83
+#endif
+
 struct softnet {
 	const struct softnet_options *options;
 	const struct softnet_hooks *hooks;
@@ -159,6 +163,27 @@ static int lock_sandbox(struct softnet *softnet, struct error *err)
 	return r;
 }
 
+/*
+ * A descriptor that nobody takes from its message is closed by who reads that: by the network's thread, for as long as a
+ * socket that lingers likes. So none may be sent. An older kernel does not know the option: there the keeper ends what
+ * hangs. What is no unix socket carries none, and is judged where it is attached.
+ */
+static void refuse_descriptors(int fd)
+{
+	const int passes = 0;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &passes, sizeof(passes));
+}
+
+/* While it may: the sandbox has other options of sockets. */
+static void restrict_sockets(const struct softnet_options *options)
+{
+	if (options->attach != SOFTNET_ATTACH_VHOST_USER) /* which shares memory by them */
+		refuse_descriptors(options->vm_fd); /* one that connects to it inherits that */
+	if (options->control_fd >= 0)
+		refuse_descriptors(options->control_fd);
+}
+
 static int open_channel(struct softnet *softnet, struct error *err)
 {
 	const struct control_channel_ops ops = { .answer = channel_answer,
@@ -201,6 +226,7 @@ static int start(struct softnet *softnet, struct error *err)
 					     .before_thread = enter_sandbox,
 					     .context = softnet };
 
+	restrict_sockets(options);
 	int r = open_loop(softnet, err);
 	if (r == 0)
 		r = softnet_network_create(options, &trust, &softnet->network, err);

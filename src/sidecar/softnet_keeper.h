@@ -12,6 +12,7 @@
 
 /*
  * Until the child has ended. Signals go on to it, from here on: they have to be blocked before, `mask` is what they were.
+ * A child that has not ended some seconds after the first of them is killed, whatever it waits for.
  * The descriptors of the options are the child's and are closed here. The exit code; what failed has been said.
  */
 int softnet_keeper_run(const struct softnet_options *options, pid_t child, int channel_fd,

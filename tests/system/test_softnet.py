@@ -393,3 +393,37 @@ def test_engine_dies_with_its_keeper(softnet):
     ready = select.select([engine], [], [], 30)[0]
     os.close(engine)
     assert ready
+
+
+def test_stopped_engine_is_ended(softnet, place):
+    """Within the time that is given to an end in order, and with nothing left."""
+    vm = softnet("--expose", "0:22")
+    engine = vm.engine()
+    os.kill(engine, signal.SIGSTOP)
+    vm.process.terminate()
+    vm.process.terminate()  # once more is no more time, and no less
+    assert vm.end() == (1, "the network's process did not end within 8 s and was killed\n")
+    assert not os.path.exists(f"/proc/{engine}")
+    again = softnet("--expose", "0:22")  # takes the place of what the killed one held
+    assert again.end() == (0, "")
+
+
+SO_PASSRIGHTS = 83
+
+
+@pytest.mark.parametrize("kind", ["datagram", "stream"])
+def test_no_descriptor_is_taken(softnet, kind):
+    """Whoever sends one would choose how long its close() takes."""
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.getsockopt(socket.SOL_SOCKET, SO_PASSRIGHTS)
+    except OSError:
+        pytest.skip("the kernel is older than 6.16")
+    vm = softnet(attach=kind)
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", 0))]
+    for channel in vm.vm.socket, vm.control:
+        with pytest.raises(PermissionError):
+            channel.sendmsg([b"{"], rights)
+    assert vm.ask("softnet.policy.get")["result"]["ruleCount"] == 0
+    vm.lease()
+    assert vm.end() == (0, "")
