@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/addr.h"
 #include "base/compiler.h"
 #include "base/error.h"
 #include "base/fd.h"
@@ -221,20 +222,38 @@ static void parse_mac(struct argp_state *state, struct parse *parse, const char 
 	parse->has_mac = true;
 }
 
+/* Softnet's form, or ours, which has an address before it. */
+static bool has_exposed_form(struct text_view piece)
+{
+	char text[IP_ADDR_TEXT_SIZE];
+	struct text_view first;
+	struct text_view second;
+	struct text_view third;
+	struct text_view rest;
+	struct ip_addr address;
+
+	if (piece.start[0] == '[')
+		return true;
+	if (!text_view_cut(piece, ':', &first, &rest))
+		return false;
+	if (!text_view_cut(rest, ':', &second, &rest))
+		return true;
+	return !text_view_cut(rest, ':', &third, &rest) &&
+	       text_view_copy(first, text, sizeof(text)) && ip_addr_parse(text, &address);
+}
+
 /* Softnet's sentence where its form is missed; else ours, which says more. */
 static void parse_expose(struct argp_state *state, struct softnet_options *options,
 			 const char *argument)
 {
 	struct text_view rest = text_view_of(argument);
 	struct text_view piece;
-	struct text_view before;
-	struct text_view after;
 	struct error err;
 	bool more;
 
 	do {
 		more = text_view_cut(rest, ',', &piece, &rest);
-		if (piece.length > 0 && !text_view_cut(piece, ':', &before, &after))
+		if (piece.length > 0 && !has_exposed_form(piece))
 			argp_error(
 				state,
 				"invalid exposed port specification \"%.*s\", the format should be "

@@ -159,7 +159,11 @@ def test_signals_end_it_well(softnet, signal_number):
     (["--vm-fd", "99"], 'invalid value "99" for --vm-fd: no such descriptor is open'),
     (["--vm-fd", "0", "--vm-mac-address", "02:00"], 'invalid value "02:00" for --vm-mac-address'),
     (["--vm-net-type", "bridged"], 'invalid value "bridged" for --vm-net-type: expected nat or host'),
-    (["--expose", "2222"], 'invalid exposed port specification "2222", the format should be EXTERNAL:INTERNAL'),
+    *[(["--expose", f"2222:22,{spec}"],
+       f'invalid exposed port specification "{spec}", the format should be EXTERNAL:INTERNAL')
+      for spec in ("2222", "2222:22:33", "a:b:c", "1:2:3:4", "1:2:3:4:5", "127.0.0.1:2:3:4", "127.0.0.300:2:3", "::1:2:3")],
+    (["--expose", "127.0.0.1:2222:x"], "expected EXTERNAL_PORT:INTERNAL_PORT"),
+    (["--expose", "[::1:2:3"], "an IPv6 host address is written [ADDRESS]:"),
     (["--allow", "10.0.0.0/33"], 'invalid rule "10.0.0.0/33": a prefix is ADDRESS/LENGTH'),
     (["--block", "@hosts"], 'invalid rule "@hosts": the only name is @host'),
     (["--attach", "tap"], 'invalid value "tap" for --attach'),
