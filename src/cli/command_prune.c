@@ -9,6 +9,7 @@
 #include "cli/prune_choice.h"
 #include "cli/removal.h"
 #include "cli/text_table.h"
+#include "vm/vm_config.h"
 #include "vm/vm_directory.h"
 #include "vm/vm_lock.h"
 
@@ -101,7 +102,21 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	}
 }
 
-/* False for a VM that runs, or was deleted since the names were read. */
+/* One that was emptied to make room is, too. A folder of another program that has a config.json is none. */
+static bool is_ours(const struct vm_directory *directory)
+{
+	struct vm_config config;
+	struct error err;
+
+	int r = vm_config_load(directory->fd, &config, &err);
+	if (r == 0)
+		vm_config_done(&config);
+	else if (r != -ENOENT)
+		fprintf(stderr, "VM \"%s\" is left as it is: %s\n", directory->name, err.text);
+	return r == 0 || r == -ENOENT;
+}
+
+/* False for a VM that runs, was deleted since the names were read, or is not known to be one. */
 static bool look_at(const struct vm_home *home, const char *name,
 		    struct prune_candidate *ret_candidate)
 {
@@ -110,14 +125,14 @@ static bool look_at(const struct vm_home *home, const char *name,
 	if (vm_directory_open(home, name, &directory, NULL) < 0)
 		return false;
 	struct vm_directory_usage usage = vm_directory_usage(&directory);
-	bool running = vm_lock_holder(directory.fd) != 0;
+	bool removable = vm_lock_holder(directory.fd) == 0 && is_ours(&directory);
 	vm_directory_close(&directory);
 	*ret_candidate = (struct prune_candidate){
 		.name = name,
 		.accessed_s = usage.accessed_s,
 		.allocated_size = usage.allocated_size,
 	};
-	return !running;
+	return removable;
 }
 
 static void say(const char *done, const struct prune_candidate *candidate)

@@ -128,13 +128,21 @@ int files_sync(int directory_fd)
 /* ".NAME.PID.new" */
 static bool is_temporary(const char *entry, const char *name)
 {
-	static const char end[] = ".new";
 	size_t length = strlen(name);
-	size_t size = strlen(entry);
 
-	return size > 1 + length + strlen(end) && entry[0] == '.' &&
-	       strncmp(entry + 1, name, length) == 0 && entry[1 + length] == '.' &&
-	       strcmp(entry + size - strlen(end), end) == 0;
+	if (entry[0] != '.' || strncmp(entry + 1, name, length) != 0 || entry[1 + length] != '.')
+		return false;
+	const char *pid = entry + 1 + length + 1;
+	size_t digits = strspn(pid, "0123456789");
+	return digits > 0 && strcmp(pid + digits, ".new") == 0;
+}
+
+static bool is_regular(int directory_fd, const char *name)
+{
+	struct stat status;
+
+	return fstatat(directory_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISREG(status.st_mode);
 }
 
 void files_remove_temporaries(int directory_fd, const char *name)
@@ -146,7 +154,7 @@ void files_remove_temporaries(int directory_fd, const char *name)
 		fd_close(fd);
 	struct dirent *entry;
 	while (stream && (entry = readdir(stream))) {
-		if (is_temporary(entry->d_name, name))
+		if (is_temporary(entry->d_name, name) && is_regular(directory_fd, entry->d_name))
 			(void)unlinkat(directory_fd, entry->d_name, 0); /* or next time */
 	}
 	if (stream)

@@ -22,7 +22,8 @@ int files_read(int directory_fd, const char *name, size_t most, char **ret_data,
  */
 int files_write_atomic(int directory_fd, const char *name, const char *data, size_t size) MUST_USE;
 
-/* Removes what was left of it where a process was killed meanwhile. Nobody may be writing it. */
+/* Removes what files_write_atomic() left of it where a process was killed meanwhile: files of that form of
+ * name, and nothing else. Nobody may be writing it. */
 void files_remove_temporaries(int directory_fd, const char *name);
 
 /* Who wants to know how far a copy is, in bytes; called once a megabyte or less often. */

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,6 @@
 
 #include "base/error.h"
 #include "base/fd.h"
-#include "base/random.h"
 #include "vm/disk_image.h"
 #include "vm/files.h"
 #include "vm/vm_home.h"
@@ -194,25 +192,19 @@ void vm_directory_free_names(char **names, size_t count)
 	free(names);
 }
 
-static void draft_name(struct vm_draft *draft)
-{
-	snprintf(draft->temporary, sizeof(draft->temporary), "%016" PRIx64,
-		 random_u64(&random_system));
-}
-
 int vm_draft_begin(const struct vm_home *home, struct vm_draft *ret_draft, struct error *err)
 {
 	struct vm_draft draft = { .fd = -1 };
 
-	draft_name(&draft);
+	draft_name_make(draft.temporary);
 	int r = vm_home_lock(home, err);
 	if (r < 0)
 		return r;
 	if (mkdirat(home->tmp_fd, draft.temporary, 0700) < 0)
 		r = -errno;
 	if (r == 0) {
-		draft.fd =
-			openat(home->tmp_fd, draft.temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		draft.fd = openat(home->tmp_fd, draft.temporary,
+				  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (draft.fd < 0 || flock(draft.fd, LOCK_EX | LOCK_NB) < 0)
 			r = -errno;
 	}
@@ -315,7 +307,7 @@ int vm_directory_withdraw(const struct vm_home *home, const struct vm_directory 
 					       O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
 	int r = 0;
 
-	draft_name(&draft);
+	draft_name_make(draft.temporary);
 	/* Locked before it is seen in tmp/, so that no sweep of another process comes between. */
 	if (draft.fd < 0 || flock(draft.fd, LOCK_EX | LOCK_NB) < 0)
 		r = -errno;
@@ -337,19 +329,27 @@ int vm_directory_restore(const struct vm_home *home, const struct vm_directory *
 	return put(home, draft, directory->name, RENAME_NOREPLACE, err);
 }
 
-int vm_directory_empty(const struct vm_directory *directory, struct error *err)
+int vm_directory_empty(const struct vm_home *home, const struct vm_directory *directory,
+		       struct error *err)
 {
-	int fd = openat(directory->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(home->vms_fd, directory->name,
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
 	int r = stream ? 0 : -errno;
 
+	if (r == -ENOTDIR || r == -ELOOP) {
+		error_set(err,
+			  "vms/%s is a symbolic link: what it leads to is not removed to make room",
+			  directory->name);
+		return r;
+	}
 	if (!stream)
 		fd_close(fd);
 	struct dirent *entry;
 	while (stream && r == 0 && (entry = readdir(stream))) {
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
 		    strcmp(entry->d_name, "config.json") != 0)
-			r = files_remove_tree(directory->fd, entry->d_name);
+			r = files_remove_tree(dirfd(stream), entry->d_name);
 	}
 	if (stream)
 		closedir(stream);

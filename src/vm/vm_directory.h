@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
+#include "vm/draft_name.h"
 #include "vm/vm_name.h"
 
 struct error;
@@ -74,8 +75,8 @@ void vm_directory_free_names(char **names, size_t count);
 
 /* A VM being made, in tmp/ until it is published whole. */
 struct vm_draft {
-	char temporary[64]; /* its name in tmp/ */
-	int fd;		    /* holds the flock that keeps the sweep away */
+	char temporary[DRAFT_NAME_SIZE]; /* its name in tmp/ */
+	int fd;				 /* holds the flock that keeps the sweep away */
 };
 int vm_draft_begin(const struct vm_home *home, struct vm_draft *ret_draft,
 		   struct error *err) MUST_USE;
@@ -105,8 +106,10 @@ int vm_directory_restore(const struct vm_home *home, const struct vm_directory *
 			 const struct vm_draft *draft, struct error *err) MUST_USE;
 
 /* Removes all that the VM has but its config.json: it is still there, locked, and can be deleted, but
- * not run any more. 0 or negative errno. */
-int vm_directory_empty(const struct vm_directory *directory, struct error *err) MUST_USE;
+ * not run any more. Nothing where vms/NAME is a link: vm_draft_end() removes no more than that, either.
+ * 0 or negative errno. */
+int vm_directory_empty(const struct vm_home *home, const struct vm_directory *directory,
+		       struct error *err) MUST_USE;
 
 /* What the disks could grow to, and what the directory takes on the host, in bytes. */
 struct vm_directory_usage {

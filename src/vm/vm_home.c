@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "vm/draft_name.h"
 #include "vm/files.h"
 
 #define SETTINGS_MOST ((size_t)64 * 1024)
@@ -73,6 +74,14 @@ static int make_path(const char *path, struct error *err)
 	return 0;
 }
 
+static bool is_link(int directory_fd, const char *name)
+{
+	struct stat status;
+
+	return fstatat(directory_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISLNK(status.st_mode);
+}
+
 static int open_part(const struct vm_home *home, const char *name, int *ret_fd, struct error *err)
 {
 	if (mkdirat(home->fd, name, 0700) < 0 && errno != EEXIST) {
@@ -81,10 +90,16 @@ static int open_part(const struct vm_home *home, const char *name, int *ret_fd, 
 			  home->path, name, strerror(-r));
 		return r;
 	}
-	int fd = openat(home->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(home->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0) {
 		int r = -errno;
-		error_set(err, "cannot open %s/%s: %s", home->path, name, strerror(-r));
+		if (is_link(home->fd, name))
+			error_set(err,
+				  "%s/%s is a symbolic link, which is not followed: the whole "
+				  "home may be one, or set TARTLET_HOME",
+				  home->path, name);
+		else
+			error_set(err, "cannot open %s/%s: %s", home->path, name, strerror(-r));
 		return r;
 	}
 	*ret_fd = fd;
@@ -239,12 +254,30 @@ void vm_home_unlock(const struct vm_home *home)
 	(void)flock(home->fd, LOCK_UN); /* cannot fail for an open fd */
 }
 
-/* True when no process works on the entry any more; its maker holds a flock on it. */
+/* True when it is a draft and no process works on it any more; its maker holds a flock on it. The link to
+ * a VM that was removed is one, too: of that, the link is all that goes. */
 static bool is_abandoned(int tmp_fd, const char *name)
 {
-	autoclose int fd = openat(tmp_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+	if (!draft_name_is(name))
+		return false;
+	autoclose int fd = openat(tmp_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd >= 0 ? flock(fd, LOCK_EX | LOCK_NB) == 0 : is_link(tmp_fd, name);
+}
 
-	return fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+static void sweep_drafts(int tmp_fd)
+{
+	int fd = openat(tmp_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (!stream)
+		fd_close(fd);
+	struct dirent *entry;
+	while (stream && (entry = readdir(stream))) {
+		if (is_abandoned(tmp_fd, entry->d_name))
+			files_remove_tree(tmp_fd, entry->d_name); /* or next time */
+	}
+	if (stream)
+		closedir(stream);
 }
 
 void vm_home_sweep(const struct vm_home *home)
@@ -253,20 +286,10 @@ void vm_home_sweep(const struct vm_home *home)
 	 * swept between the two steps. */
 	if (flock(home->fd, LOCK_EX | LOCK_NB) < 0)
 		return;
-	int fd = openat(home->tmp_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
-	if (!stream)
-		fd_close(fd);
-	/* What it names here is still needed. */
-	bool has_journal = faccessat(home->tmp_fd, VM_HOME_JOURNAL, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-	struct dirent *entry;
-	while (!has_journal && stream && (entry = readdir(stream))) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-		if (is_abandoned(home->tmp_fd, entry->d_name))
-			files_remove_tree(home->tmp_fd, entry->d_name); /* or next time */
+	/* What the journal names here is still needed. It is written under the same lock. */
+	if (faccessat(home->tmp_fd, VM_HOME_JOURNAL, F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
+		files_remove_temporaries(home->tmp_fd, VM_HOME_JOURNAL);
+		sweep_drafts(home->tmp_fd);
 	}
-	if (stream)
-		closedir(stream);
 	vm_home_unlock(home);
 }

@@ -3,9 +3,13 @@
  * The home of all VMs: $TARTLET_HOME, by default ~/.tartlet.
  *
  *     vms/NAME/       one VM each (vm_directory.h)
- *     tmp/            VMs being made or removed; what no process holds is swept. And the journal
+ *     tmp/            VMs being made or removed (draft_name.h); what no process holds is swept. And the
+ *                     journal
  *     networks/       assignments of subnets and addresses (libvmnet's)
  *     config.json     the user's settings, optional
+ *
+ * The home may be a link, but not what is in it: what is removed in there is not to be elsewhere. Any of it
+ * may have been there before, with files of somebody's own: they stay.
  */
 
 #include <netinet/in.h>
@@ -61,5 +65,6 @@ int vm_home_explain_write(const struct vm_home *home, int status, struct error *
 int vm_home_lock(const struct vm_home *home, struct error *err) MUST_USE;
 void vm_home_unlock(const struct vm_home *home);
 
-/* Sweeps tmp/: entries whose maker is gone. Does nothing when another process holds the lock. */
+/* Sweeps tmp/: what this program made there and whose maker is gone; nothing of another name. Does nothing
+ * when another process holds the lock. */
 void vm_home_sweep(const struct vm_home *home);

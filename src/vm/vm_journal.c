@@ -105,10 +105,15 @@ static int recover_rename(const struct vm_home *home, json_t *entry, struct erro
 {
 	const char *from;
 	const char *to;
-	int r = 0;
+	int r;
 
 	if (json_unpack(entry, "{ss ss ss !}", "do", &from, "from", &from, "to", &to) < 0)
 		return -EINVAL;
+	r = vm_name_check(from, err);
+	if (r == 0)
+		r = vm_name_check(to, err);
+	if (r < 0)
+		return r;
 	if (is_there(home, from) && is_there(home, to))
 		return 0; /* a process without this version's care was there */
 	if (is_there(home, from))
@@ -158,7 +163,8 @@ static int recover_withdraw(const struct vm_home *home, json_t *entry, struct er
 
 	if (json_unpack(entry, "{ss ss !}", "do", &name, "name", &name) < 0)
 		return -EINVAL;
-	return is_there(home, name) ? 0 : remove_assignment(home, name, err);
+	int r = vm_name_check(name, err);
+	return r < 0 || is_there(home, name) ? r : remove_assignment(home, name, err);
 }
 
 int vm_journal_withdraw(const struct vm_home *home, const struct vm_directory *directory,
@@ -247,13 +253,29 @@ static int apply(const struct vm_home *home, const struct vm_directory *director
 	return r;
 }
 
+/* A file right in a draft, as vm_journal_change() writes it. */
+static bool is_in_draft(const char *path)
+{
+	char draft[DRAFT_NAME_SIZE];
+	const char *slash = strchr(path, '/');
+	size_t length = slash ? (size_t)(slash - path) : sizeof(draft);
+
+	if (length >= sizeof(draft))
+		return false;
+	memcpy(draft, path, length);
+	draft[length] = 0;
+	return draft_name_is(draft) && slash[1] && !strchr(slash + 1, '/') &&
+	       strcmp(slash + 1, ".") != 0 && strcmp(slash + 1, "..") != 0;
+}
+
 static int recover_change(const struct vm_home *home, json_t *entry, struct error *err)
 {
 	struct vm_directory directory;
 	struct plan plan;
 
 	if (json_unpack(entry, "{ss ss ss ss sI !}", "do", &plan.name, "name", &plan.name, "config",
-			&plan.config, "disk", &plan.disk, "diskSize", &plan.disk_size) < 0)
+			&plan.config, "disk", &plan.disk, "diskSize", &plan.disk_size) < 0 ||
+	    (plan.disk[0] && !is_in_draft(plan.disk)))
 		return -EINVAL;
 	int r = vm_directory_open(home, plan.name, &directory, err);
 	if (r == -ENOENT)

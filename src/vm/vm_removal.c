@@ -19,7 +19,7 @@ static int withdraw_or_empty(const struct vm_home *home, const struct vm_directo
 	int r = vm_journal_withdraw(home, directory, ret_draft, err);
 	if (r != -ENOSPC)
 		return r;
-	r = vm_directory_empty(directory, err);
+	r = vm_directory_empty(home, directory, err);
 	if (r < 0)
 		return r;
 	r = vm_journal_withdraw(home, directory, ret_draft, err);
@@ -56,7 +56,7 @@ static int make_room(const struct vm_home *home, const struct vm_directory *dire
 		return r;
 	r = vm_directory_check_free(home, directory, err);
 	if (r == 0)
-		r = vm_directory_empty(directory, err);
+		r = vm_directory_empty(home, directory, err);
 	vm_home_unlock(home);
 	return r;
 }

@@ -548,11 +548,24 @@ def test_default_home(cli):
 
 
 def test_what_was_left_in_tmp_is_swept(cli, vm):
-    left = cli.home / "tmp/0123"
+    left = cli.home / "tmp/tartlet-0123456789abcdef.draft"
     left.mkdir()
     (left / "disk.img").touch()
     cli.run("list")
     assert not left.exists()
+
+
+def test_foreign_files_are_not_swept(cli):
+    """Where TARTLET_HOME has a tmp/ of the user's own, or a link of that name."""
+    (cli.home / "tmp/thesis").mkdir(parents=True)
+    (cli.home / "tmp/thesis/ch1").touch()
+    cli.run("list")
+    assert (cli.home / "tmp/thesis/ch1").exists()
+    (cli.home / "tmp").rename(cli.path / "elsewhere")
+    (cli.home / "tmp").symlink_to(cli.path / "elsewhere")
+    assert cli.run("list", expect=1)[1] == (
+        f"{cli.home}/tmp is a symbolic link, which is not followed: the whole home may be one, or set TARTLET_HOME\n")
+    assert (cli.path / "elsewhere/thesis/ch1").exists()
 
 
 def test_list(cli):

@@ -91,6 +91,18 @@ def test_gone_with_its_address(shelf):
     assert shelf.run("ip", "month", expect=1)[0] == "", address
 
 
+def test_foreign_folders_stay(shelf):
+    """With a config.json of another program, and a broken one, of which nobody knows whose it is."""
+    other = shelf.home / "vms/other"
+    other.mkdir()
+    (other / "config.json").write_text('{"editor": "vi"}')
+    (other / "thesis").touch()
+    lines, errors = prune(shelf, "--entries", "vms", "--space-budget", 0)
+    assert [line.split(" (")[0] for line in lines] == ["removed new", "removed week", "removed month"]
+    assert errors.startswith('VM "other" is left as it is: config.json: ')
+    assert (other / "thesis").exists()
+
+
 def test_one_that_cannot_be_removed(shelf):
     """The others are tried, and the exit code tells; but one that is in use is no failure."""
     config = shelf.home / "vms/month/config.json"
@@ -112,7 +124,7 @@ def test_one_that_cannot_be_removed(shelf):
 
 
 def test_gc(cli):  # noqa: F811
-    left = cli.home / "tmp/left"
+    left = cli.home / "tmp/tartlet-0123456789abcdef.draft"
     cli.create("one")
     left.mkdir()
     (left / "disk.img").write_text("x")

@@ -58,14 +58,17 @@ static void test_write_is_whole_or_not_at_all(void **state)
 static void test_temporaries(void **state)
 {
 	static const char *const others[] = { "f",	  ".f",		".f.new",
-					      ".g.1.new", ".f.1.newer", "f.1.new" };
+					      ".g.1.new", ".f.1.newer", "f.1.new",
+					      ".f.x.new", ".f.1x.new",	".f..new" };
 	const struct scratch *scratch = *state;
 
 	for (size_t i = 0; i < ARRAY_COUNT(others); i++)
 		scratch_write(scratch->fd, others[i], "x");
 	scratch_write(scratch->fd, ".f.123.new", "x");
+	assert_int_equal(symlinkat("f", scratch->fd, ".f.1.new"), 0);
 	files_remove_temporaries(scratch->fd, "f");
 	assert_int_equal(faccessat(scratch->fd, ".f.123.new", F_OK, 0), -1);
+	assert_int_equal(faccessat(scratch->fd, ".f.1.new", F_OK, AT_SYMLINK_NOFOLLOW), 0);
 	for (size_t i = 0; i < ARRAY_COUNT(others); i++)
 		assert_int_equal(faccessat(scratch->fd, others[i], F_OK, 0), 0);
 }

@@ -279,12 +279,31 @@ static void test_empty(void **state)
 	close(fd);
 	assert_int_equal(mkdirat(directory.fd, "more", 0700), 0);
 	assert_int_equal(symlinkat("../../vms", directory.fd, "more/link"), 0);
-	assert_int_equal(vm_directory_empty(&directory, NULL), 0);
+	assert_int_equal(vm_directory_empty(&fixture->home, &directory, NULL), 0);
 	assert_int_equal(faccessat(directory.fd, "disk.img", F_OK, 0), -1);
 	assert_int_equal(faccessat(directory.fd, "more", F_OK, 0), -1);
 	vm_directory_close(&directory);
 	/* Still a VM. */
 	assert_int_equal(vm_directory_open(&fixture->home, "one", &directory, NULL), 0);
+	vm_directory_close(&directory);
+}
+
+/* Deleted, the link goes; what it leads to does not make room for that. */
+static void test_a_link_is_not_emptied(void **state)
+{
+	struct fixture *fixture = *state;
+	struct vm_directory directory;
+	struct error err;
+
+	make(&fixture->home, "one");
+	assert_int_equal(renameat(fixture->home.vms_fd, "one", fixture->home.fd, "away"), 0);
+	assert_int_equal(symlinkat("../away", fixture->home.vms_fd, "one"), 0);
+	scratch_write(fixture->home.fd, "away/disk.img", "x");
+	assert_int_equal(vm_directory_open(&fixture->home, "one", &directory, NULL), 0);
+	assert_true(vm_directory_empty(&fixture->home, &directory, &err) < 0);
+	assert_string_equal(err.text, "vms/one is a symbolic link: what it leads to is not removed "
+				      "to make room");
+	assert_int_equal(faccessat(directory.fd, "disk.img", F_OK, 0), 0);
 	vm_directory_close(&directory);
 }
 
@@ -334,6 +353,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_shares, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_running_is_not_replaced, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_link_is_not_emptied, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_suspended, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_usage, setup, teardown),
 	};

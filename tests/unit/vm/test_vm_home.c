@@ -125,6 +125,9 @@ static void test_lock_excludes(void **state)
 	vm_home_close(&home);
 }
 
+#define LEFT "tartlet-0000000000000001.draft"
+#define BUSY "tartlet-0000000000000002.draft"
+
 static void test_sweep(void **state)
 {
 	struct vm_home home;
@@ -133,22 +136,100 @@ static void test_sweep(void **state)
 
 	open_home(*state, &home);
 	open_home(*state, &other);
-	assert_int_equal(mkdirat(home.tmp_fd, "left", 0700), 0);
-	scratch_write(home.tmp_fd, "left/disk.img", "x");
-	assert_int_equal(mkdirat(home.tmp_fd, "busy", 0700), 0);
-	int busy_fd = openat(home.tmp_fd, "busy", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(mkdirat(home.tmp_fd, LEFT, 0700), 0);
+	scratch_write(home.tmp_fd, LEFT "/disk.img", "x");
+	assert_int_equal(mkdirat(home.tmp_fd, BUSY, 0700), 0);
+	int busy_fd = openat(home.tmp_fd, BUSY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(flock(busy_fd, LOCK_EX), 0);
 	/* Not while another process works under the lock. */
 	assert_int_equal(vm_home_lock(&other, NULL), 0);
 	vm_home_sweep(&home);
-	assert_int_equal(fstatat(home.tmp_fd, "left", &status, 0), 0);
+	assert_int_equal(fstatat(home.tmp_fd, LEFT, &status, 0), 0);
 	vm_home_unlock(&other);
 	vm_home_sweep(&home);
-	assert_int_equal(fstatat(home.tmp_fd, "left", &status, 0), -1);
-	assert_int_equal(fstatat(home.tmp_fd, "busy", &status, 0), 0);
+	assert_int_equal(fstatat(home.tmp_fd, LEFT, &status, 0), -1);
+	assert_int_equal(fstatat(home.tmp_fd, BUSY, &status, 0), 0);
 	assert_int_equal(flock(other.fd, LOCK_EX | LOCK_NB), 0); /* given back */
 	close(busy_fd);
 	vm_home_close(&other);
+	vm_home_close(&home);
+}
+
+/* Somebody's own tmp/, as when TARTLET_HOME is a home directory, or a link of that name. */
+static void test_foreign_files_stay(void **state)
+{
+	static const char *const folders[] = { "thesis", "0123456789abcdef", ".journal.1.new" };
+	static const char *const files[] = {
+		"notes",
+		"thesis/ch1",
+		"0123456789abcdef/x",
+		"tartlet-0000000000000003.draft", /* ours are folders */
+		".journal.new",
+		".journal.x.new",
+	};
+	static const char *const links[] = { "away", ".journal.2.new" };
+	const struct scratch *scratch = *state;
+	struct vm_home home;
+	struct stat status;
+
+	assert_int_equal(mkdirat(scratch->fd, "elsewhere", 0700), 0);
+	scratch_write(scratch->fd, "elsewhere/x", "x");
+	open_home(scratch, &home);
+	for (size_t i = 0; i < ARRAY_COUNT(folders); i++)
+		assert_int_equal(mkdirat(home.tmp_fd, folders[i], 0700), 0);
+	for (size_t i = 0; i < ARRAY_COUNT(files); i++)
+		scratch_write(home.tmp_fd, files[i], "x");
+	for (size_t i = 0; i < ARRAY_COUNT(links); i++)
+		assert_int_equal(symlinkat("../../../../elsewhere", home.tmp_fd, links[i]), 0);
+	assert_int_equal(symlinkat("../../../../elsewhere", home.tmp_fd, LEFT), 0);
+	scratch_write(home.tmp_fd, ".journal.77.new", "{");
+	vm_home_sweep(&home);
+	for (size_t i = 0; i < ARRAY_COUNT(folders); i++)
+		assert_int_equal(fstatat(home.tmp_fd, folders[i], &status, 0), 0);
+	for (size_t i = 0; i < ARRAY_COUNT(files); i++)
+		assert_int_equal(fstatat(home.tmp_fd, files[i], &status, 0), 0);
+	for (size_t i = 0; i < ARRAY_COUNT(links); i++)
+		assert_int_equal(fstatat(home.tmp_fd, links[i], &status, AT_SYMLINK_NOFOLLOW), 0);
+	/* What is ours goes; of a link, no more than that. */
+	assert_int_equal(fstatat(home.tmp_fd, ".journal.77.new", &status, 0), -1);
+	assert_int_equal(fstatat(home.tmp_fd, LEFT, &status, AT_SYMLINK_NOFOLLOW), -1);
+	assert_int_equal(fstatat(scratch->fd, "elsewhere/x", &status, 0), 0);
+	vm_home_close(&home);
+}
+
+static void test_parts_are_no_links(void **state)
+{
+	static const char *const parts[] = { "vms", "tmp" };
+	const struct scratch *scratch = *state;
+	struct vm_home home;
+	struct stat status;
+	struct error err;
+	char *networks;
+
+	assert_int_equal(mkdirat(scratch->fd, "elsewhere", 0700), 0);
+	assert_int_equal(mkdirat(scratch->fd, "elsewhere/" LEFT, 0700), 0);
+	open_home(scratch, &home);
+	for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
+		assert_int_equal(unlinkat(home.fd, parts[i], AT_REMOVEDIR), 0);
+		assert_int_equal(symlinkat("../../../elsewhere", home.fd, parts[i]), 0);
+		struct vm_home again;
+		assert_true(vm_home_open(&again, &err) < 0);
+		assert_non_null(strstr(err.text, " is a symbolic link, which is not followed: "));
+		assert_int_equal(unlinkat(home.fd, parts[i], 0), 0);
+		assert_int_equal(vm_home_open(&again, &err), 0);
+		vm_home_close(&again);
+	}
+	assert_int_equal(symlinkat("../../../elsewhere", home.fd, "networks"), 0);
+	assert_true(vm_home_state_directory(&home, &networks, &err) < 0);
+	assert_non_null(strstr(err.text, "/networks is a symbolic link"));
+	assert_int_equal(fstatat(scratch->fd, "elsewhere/" LEFT, &status, 0), 0);
+	vm_home_close(&home);
+	/* The whole of it may be one. */
+	char path[128];
+	assert_int_equal(symlinkat("a/b/home", scratch->fd, "link"), 0);
+	snprintf(path, sizeof(path), "%s/link", scratch->path);
+	setenv("TARTLET_HOME", path, 1);
+	assert_int_equal(vm_home_open(&home, &err), 0);
 	vm_home_close(&home);
 }
 
@@ -184,6 +265,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lock_excludes, scratch_setup,
 						scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_sweep, scratch_setup, scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_foreign_files_stay, scratch_setup,
+						scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_parts_are_no_links, scratch_setup,
+						scratch_teardown),
 		cmocka_unit_test(test_explain_write),
 	};
 

@@ -53,6 +53,11 @@ static int teardown(void **state)
 	return scratch_teardown(&scratch);
 }
 
+#define DRAFT "tartlet-0123456789abcdef.draft"
+#define CHANGE(disk)                                                                               \
+	"{\"do\": \"change\", \"name\": \"one\", \"config\": \"{}\", \"disk\": \"" disk            \
+	"\", \"diskSize\": 0}"
+
 static bool is_there(const struct vm_home *home, const char *path)
 {
 	return faccessat(home->fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
@@ -183,7 +188,7 @@ static void test_withdraw_is_completed(void **state)
 	assert_int_equal(fake_assignments_get("one"), 7);
 	/* Behind it. */
 	journal(fixture, text);
-	assert_int_equal(renameat(home->vms_fd, "one", home->tmp_fd, "0123"), 0);
+	assert_int_equal(renameat(home->vms_fd, "one", home->tmp_fd, DRAFT), 0);
 	assert_int_equal(vm_journal_lock(home, NULL), 0);
 	vm_home_unlock(home);
 	assert_int_equal(fake_assignments_get("one"), 0);
@@ -244,13 +249,13 @@ static void test_change_is_completed(void **state)
 	json_object_set_new(entry, "do", json_string("change"));
 	json_object_set_new(entry, "name", json_string("one"));
 	json_object_set_new(entry, "config", json_string(formatted));
-	json_object_set_new(entry, "disk", json_string("0123/new"));
+	json_object_set_new(entry, "disk", json_string(DRAFT "/new"));
 	json_object_set_new(entry, "diskSize", json_integer(4096));
 	char *dumped = json_dumps(entry, 0);
 	snprintf(text, sizeof(text), "%s", dumped);
 	/* Twice, for the first recovery may be killed, too. */
-	assert_int_equal(mkdirat(home->tmp_fd, "0123", 0700), 0);
-	scratch_write(home->tmp_fd, "0123/new", "another");
+	assert_int_equal(mkdirat(home->tmp_fd, DRAFT, 0700), 0);
+	scratch_write(home->tmp_fd, DRAFT "/new", "another");
 	scratch_write(fixture->one.fd, ".config.json.77.new", "{");
 	for (int i = 0; i < 2; i++) {
 		journal(fixture, text);
@@ -282,6 +287,12 @@ static void test_what_cannot_be_completed_waits(void **state)
 		"{\"do\": \"dance\"}",
 		"{\"do\": \"rename\", \"from\": \"one\"}",
 		"{\"do\": \"withdraw\", \"name\": 1}",
+		CHANGE("../vms/one/disk.img"),
+		CHANGE(DRAFT "/../../vms/one/disk.img"),
+		CHANGE(DRAFT "/.."),
+		CHANGE(DRAFT "/"),
+		CHANGE(DRAFT),
+		CHANGE("0123/new"),
 	};
 	struct fixture *fixture = *state;
 	const struct vm_home *home = &fixture->home;
@@ -304,6 +315,31 @@ static void test_what_cannot_be_completed_waits(void **state)
 	assert_tmp_is_empty(home);
 }
 
+/* Written by somebody else, with names that lead out of the home. */
+static void test_no_other_names(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *reason;
+	} rows[] = {
+		{ "{\"do\": \"rename\", \"from\": \"one\", \"to\": \"../out\"}", "\"../out\"" },
+		{ "{\"do\": \"rename\", \"from\": \"../in\", \"to\": \"two\"}", "\"../in\"" },
+		{ "{\"do\": \"withdraw\", \"name\": \"../none\"}", "\"../none\"" },
+	};
+	struct fixture *fixture = *state;
+	const struct vm_home *home = &fixture->home;
+	struct error err;
+
+	assert_int_equal(mkdirat(home->fd, "in", 0700), 0);
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		journal(fixture, rows[i].text);
+		assert_int_equal(vm_journal_recover(home, &err), -EINVAL);
+		assert_non_null(strstr(err.text, rows[i].reason));
+	}
+	assert_true(is_there(home, "vms/one/config.json") && is_there(home, "in"));
+	assert_false(is_there(home, "out") || is_there(home, "vms/two"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -316,6 +352,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_change_is_completed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_cannot_be_completed_waits, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_no_other_names, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
