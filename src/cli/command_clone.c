@@ -73,7 +73,7 @@ static int clone_vm(const struct vm_home *home, const struct vm_directory *sourc
 	if (r == 0)
 		r = share(home, source, err);
 	if (r == 0)
-		r = vm_home_explain_write(home, vm_draft_begin(home, &draft, err), err);
+		r = vm_draft_begin(home, &draft, err);
 	if (r < 0)
 		return r;
 	r = fill(source, &draft, err);

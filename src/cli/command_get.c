@@ -186,12 +186,8 @@ static int print_vm(const struct vm_home *home, const struct vm_directory *direc
 	struct vm_config config;
 	struct error err;
 
-	int r = vm_config_load(directory->fd, &config, &err);
-	if (r < 0) {
-		if (r == -EINVAL) /* what a person may have written */
-			error_prefix(&err, "VM \"%s\"", directory->name);
+	if (vm_directory_config(directory, &config, &err) < 0)
 		return command_fail(COMMAND_FAILED, &err);
-	}
 	int code = COMMAND_OK;
 	json_t *root = NULL;
 	if (find_facts(home, directory, &facts, &err) < 0 ||

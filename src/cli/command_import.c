@@ -161,12 +161,12 @@ static int import_vm(const struct vm_home *home, const struct import_options *op
 }
 
 /* It may quote the archive. */
-static int fail(const struct error *err)
+static int fail(int status, const struct error *err)
 {
 	char shown[sizeof(err->text)];
 
 	fprintf(stderr, "%s\n", printable(err->text, shown, sizeof(shown)));
-	return COMMAND_FAILED;
+	return status == -EBUSY ? COMMAND_VM_STATE : COMMAND_FAILED;
 }
 
 int command_import(int argc, char **argv)
@@ -195,8 +195,9 @@ int command_import(int argc, char **argv)
 	int code = command_open_home(&home);
 	if (code != COMMAND_OK)
 		return code;
-	if (import_vm(&home, &options, &err) < 0)
-		code = fail(&err);
+	int r = import_vm(&home, &options, &err);
+	if (r < 0)
+		code = fail(r, &err);
 	vm_home_close(&home);
 	return code;
 }

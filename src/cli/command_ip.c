@@ -143,7 +143,7 @@ static int resolve(const struct vm_home *home, const struct vm_directory *direct
 	struct vm_config config;
 
 	/* Each time anew: a run that starts meanwhile may give it another MAC. */
-	int r = vm_config_load(directory->fd, &config, err);
+	int r = vm_directory_config(directory, &config, err);
 	if (r < 0)
 		return r == -ENOENT ? -EIO : r;
 	struct mac_addr mac = config.mac;

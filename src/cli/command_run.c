@@ -120,12 +120,8 @@ static int lock_vm(struct run *run, struct error *err)
 	if (vm_lock_holder(run->directory->fd) != 0)
 		return -EALREADY;
 	int r = vm_directory_check_free(run->home, run->directory, err);
-	if (r == 0) {
-		r = vm_config_load(run->directory->fd, &run->config, err);
-		if (r ==
-		    -EINVAL) /* what a person may have written; the others are the contract's */
-			error_prefix(err, "VM \"%s\"", run->directory->name);
-	}
+	if (r == 0)
+		r = vm_directory_config(run->directory, &run->config, err);
 	if (r == 0)
 		r = resolve_mac_collision(run, err);
 	if (r < 0)

@@ -184,9 +184,9 @@ static int change(const struct vm_home *home, const struct vm_directory *directo
 		  const struct set_options *options, const struct new_disk *disk,
 		  struct vm_config *before, struct vm_config *after, struct error *err)
 {
-	int r = vm_config_load(directory->fd, before, err);
+	int r = vm_directory_config(directory, before, err);
 	if (r == 0)
-		r = vm_config_load(directory->fd, after, err);
+		r = vm_directory_config(directory, after, err);
 	if (r < 0)
 		return r;
 	put_values(after, options);
@@ -226,7 +226,7 @@ static int make_disk(const struct vm_directory *directory, const struct set_opti
 {
 	struct vm_config config;
 
-	int r = vm_config_load(directory->fd, &config, err);
+	int r = vm_directory_config(directory, &config, err);
 	if (r < 0)
 		return r;
 	r = machine_options_make_disk(&options->machine, config.boot, false, disk->draft.fd,

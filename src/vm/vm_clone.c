@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "vm/archive_members.h"
 #include "vm/seed_settings.h"
 #include "vm/vm_config.h"
 #include "vm/vm_directory.h"
@@ -149,6 +150,32 @@ static int copy_files(struct clone *clone)
 	return r;
 }
 
+/* What the config names is copied, or the copy would be a VM without it. */
+static int check_files(const struct clone *clone, const struct vm_config *config)
+{
+	struct archive_member members[ARCHIVE_MEMBERS_MOST];
+	size_t count = archive_members_of(config, members);
+
+	for (size_t i = 0; i < count; i++) {
+		const char *name = members[i].file;
+		struct stat status;
+		if (fstatat(clone->source->fd, name, &status, 0) < 0) {
+			if (errno == ENOENT && members[i].optional)
+				continue;
+			int r = -errno;
+			explain(clone, name, r);
+			return r;
+		}
+		if (is_content(&status) && !is_left_out(clone, name))
+			continue;
+		error_set(clone->err, "cannot copy %s of VM \"%s\": %s", name, clone->source->name,
+			  is_content(&status) ? "a file of a VM should not be called so"
+					      : "it is neither a regular file nor a block device");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 int vm_clone_fill(const struct vm_directory *source, int directory_fd,
 		  struct files_progress *progress, struct error *err)
 {
@@ -161,12 +188,14 @@ int vm_clone_fill(const struct vm_directory *source, int directory_fd,
 	};
 	struct vm_config config;
 
-	int r = vm_config_load(source->fd, &config, err);
+	int r = vm_directory_config(source, &config, err);
 	if (r < 0)
 		return r;
 	if (!clone.suspended)
 		config.mac = vm_config_random_mac();
-	r = copy_files(&clone);
+	r = check_files(&clone, &config);
+	if (r == 0)
+		r = copy_files(&clone);
 	if (r == 0)
 		r = seed_settings_renew(directory_fd, err);
 	if (r == 0)

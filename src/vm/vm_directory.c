@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "vm/disk_image.h"
 #include "vm/files.h"
+#include "vm/vm_config.h"
 #include "vm/vm_home.h"
 #include "vm/vm_lock.h"
 
@@ -54,6 +55,16 @@ int vm_directory_open(const struct vm_home *home, const char *name,
 void vm_directory_close(struct vm_directory *directory)
 {
 	directory->fd = fd_close(directory->fd);
+}
+
+int vm_directory_config(const struct vm_directory *directory, struct vm_config *ret_config,
+			struct error *err)
+{
+	int r = vm_config_load(directory->fd, ret_config, err);
+
+	if (r == -EINVAL)
+		error_prefix(err, "VM \"%s\"", directory->name);
+	return r;
 }
 
 void vm_directory_touch(const struct vm_directory *directory)
@@ -210,9 +221,10 @@ int vm_draft_begin(const struct vm_home *home, struct vm_draft *ret_draft, struc
 	}
 	vm_home_unlock(home);
 	if (r < 0) {
-		error_set(err, "home directory %s is not writable: %s", home->path, strerror(-r));
+		error_set(err, "cannot make %s/tmp/%s: %s", home->path, draft.temporary,
+			  strerror(-r));
 		fd_close(draft.fd);
-		return r;
+		return vm_home_explain_write(home, r, err);
 	}
 	*ret_draft = draft;
 	return 0;

@@ -26,6 +26,7 @@
 #include "vm/vm_name.h"
 
 struct error;
+struct vm_config;
 struct vm_home;
 
 /* QEMU listens there. To connect, go by the directory's descriptor ("/proc/self/fd/N/agent.sock"): a home
@@ -48,6 +49,9 @@ struct vm_directory {
 int vm_directory_open(const struct vm_home *home, const char *name,
 		      struct vm_directory *ret_directory, struct error *err) MUST_USE;
 void vm_directory_close(struct vm_directory *directory);
+/* vm_config_load(), whose sentence names the VM where config.json is at fault, which a person may have written. */
+int vm_directory_config(const struct vm_directory *directory, struct vm_config *ret_config,
+			struct error *err) MUST_USE;
 /* Marks it as used now (`list` shows that). */
 void vm_directory_touch(const struct vm_directory *directory);
 

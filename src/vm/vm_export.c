@@ -346,7 +346,7 @@ int vm_export(const struct vm_home *home, const struct vm_directory *directory, 
 
 	int r = archive_library_get(&export.library, err);
 	if (r == 0)
-		r = vm_config_load(directory->fd, &config, err);
+		r = vm_directory_config(directory, &config, err);
 	if (r < 0)
 		return r;
 	autofree char *memory = calloc(2, CHUNK);

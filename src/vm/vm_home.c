@@ -86,9 +86,8 @@ static int open_part(const struct vm_home *home, const char *name, int *ret_fd, 
 {
 	if (mkdirat(home->fd, name, 0700) < 0 && errno != EEXIST) {
 		int r = -errno;
-		error_set(err, "home directory %s is not writable: cannot make %s in it: %s",
-			  home->path, name, strerror(-r));
-		return r;
+		error_set(err, "cannot make %s/%s: %s", home->path, name, strerror(-r));
+		return vm_home_explain_write(home, r, err);
 	}
 	int fd = openat(home->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0) {

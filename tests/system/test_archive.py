@@ -230,6 +230,9 @@ def test_vm_of_that_name(cli):  # noqa: F811
     mac = cli.config("one")["macAddress"]
     assert cli.run("import", "--force", cli.path / "one.tvm", "one") == ("", "")
     assert cli.config("one")["macAddress"] == mac
+    running = cli.start("two", "--accel", "tcg")
+    assert cli.refused("import", "--force", cli.path / "one.tvm", "two", expect=2) == 'VM "two" is running\n'
+    assert running.end(signal.SIGTERM)[0] == 0
 
 
 def test_many_at_once(cli):  # noqa: F811

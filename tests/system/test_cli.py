@@ -501,7 +501,7 @@ def test_home_cannot_be_made(cli):
     assert said.startswith("TARTLET_HOME is invalid: ") and "we can't create it" in said
 
 
-NOT_WRITABLE = [["run", "one", "--accel", "tcg"], ["delete", "one"]]
+NOT_WRITABLE = [["run", "one", "--accel", "tcg"], ["delete", "one"], ["clone", "one", "two"], ["create", "two", "--linux"]]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
@@ -512,7 +512,19 @@ def test_home_on_a_read_only_file_system(cli, vm, argv):
                           env=cli.environment, capture_output=True, text=True, timeout=150, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(f"home directory {cli.home} is not writable: .*: Read-only file system\n", done.stderr)
+    assert done.stderr.count("not writable") == 1
     assert cli.run("list", "-q")[0] == "one\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
+def test_no_room_for_a_draft(cli, vm):
+    """Which is another reason than that nobody may write there."""
+    script = 'mount -t tmpfs -o nr_inodes=20 none "$TARTLET_HOME"; "$1" list -q; ' \
+             'i=0; while mkdir "$TARTLET_HOME/$i" 2>/dev/null; do i=$((i + 1)); done; exec "$1" create two --linux'
+    done = subprocess.run(["unshare", "--mount", "sh", "-ec", script, "sh", cli.program], env=cli.environment,
+                          capture_output=True, text=True, timeout=150, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(f"cannot make {cli.home}/tmp/tartlet-[0-9a-f]*.draft: No space left on device\n", done.stderr)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="changes its user")
@@ -537,6 +549,7 @@ def test_home_of_another_user(program, argv, lockable):
                               timeout=40, check=False)
         assert (done.returncode, done.stdout) == (1, "")
         assert re.fullmatch(f"home directory {cli.home} is not writable: .*: Permission denied\n", done.stderr)
+        assert done.stderr.count("not writable") == 1
         assert cli.run("list", "-q")[0] == "one\n"
 
 
@@ -655,8 +668,10 @@ def test_ip_of_a_vm_that_never_ran(cli, vm, argv, more):
 ])
 def test_damaged_config(cli, vm, text, said):
     (cli.home / "vms/one/config.json").write_text(text)
-    assert f'VM "one": {said}' in cli.refused("get", "one", expect=1)
-    assert f'VM "one": {said}' in cli.refused("run", "one", expect=1)
+    for argv in (["get", "one"], ["run", "one"], ["ip", "one"], ["set", "one", "--cpu", 2], ["clone", "one", "two"],
+                 ["export", "one", cli.path / "one.tvm"]):
+        assert cli.refused(*argv, expect=1).startswith(f'VM "one": {said}'), argv
+    assert not (cli.path / "one.tvm").exists()
     assert cli.run("list", "--quiet")[0] == "one\n"
     cli.run("delete", "one")
 

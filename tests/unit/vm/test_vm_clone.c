@@ -138,6 +138,41 @@ static void test_a_disk_elsewhere(void **state)
 	assert_file(fixture->copy_fd, "disk.img", "the disk");
 }
 
+/* It would be a VM without a disk. */
+static void test_a_disk_that_cannot_be_copied(void **state)
+{
+	static const char text[] =
+		"{\"version\": 1, \"os\": \"linux\", \"arch\": \"amd64\", \"cpuCount\": 3, "
+		"\"memorySize\": 67108864, \"macAddress\": \"02:00:00:00:00:07\", \"firmware\": \"uefi\", "
+		"\"disks\": [{\"file\": \"qemu.log\", \"format\": \"raw\"}]}";
+	struct fixture *fixture = *state;
+	struct error err;
+
+	assert_int_equal(unlinkat(fixture->source.fd, "disk.img", 0), 0);
+	assert_int_equal(mkfifoat(fixture->source.fd, "disk.img", 0600), 0);
+	assert_int_equal(vm_clone_fill(&fixture->source, fixture->copy_fd, NULL, &err), -EINVAL);
+	assert_string_equal(err.text, "cannot copy disk.img of VM \"one\": it is neither a regular "
+				      "file nor a block device");
+	assert_false(is_there(fixture, "config.json"));
+	scratch_write(fixture->source.fd, "qemu.log", "x");
+	scratch_write(fixture->source.fd, "config.json", text);
+	assert_int_equal(vm_clone_fill(&fixture->source, fixture->copy_fd, NULL, &err), -EINVAL);
+	assert_string_equal(err.text,
+			    "cannot copy qemu.log of VM \"one\": a file of a VM should not "
+			    "be called so");
+}
+
+static void test_a_broken_config(void **state)
+{
+	struct fixture *fixture = *state;
+	struct error err;
+
+	scratch_write(fixture->source.fd, "config.json", "{}");
+	assert_int_equal(vm_clone_fill(&fixture->source, fixture->copy_fd, NULL, &err), -EINVAL);
+	assert_string_equal(err.text,
+			    "VM \"one\": config.json: \"version\" is missing (a whole number)");
+}
+
 struct watched {
 	struct files_progress files;
 	uint64_t done;
@@ -211,6 +246,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_a_suspended_vm_keeps_its_mac, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_seed_is_another_instance, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_disk_that_cannot_be_copied, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_broken_config, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_disk_elsewhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_progress_over_all_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
