@@ -38,6 +38,7 @@ struct stream {
 	int listen_fd;
 	int fd; /* -1: nobody is connected */
 	bool waits_for_out;
+	bool deaf; /* the front end reads no more, though it may still send */
 	struct out_queue queue;
 	uint8_t *buffer; /* STREAM_BUFFER_SIZE */
 	size_t filled;
@@ -67,6 +68,7 @@ static void stream_disconnect(struct stream *stream, const char *reason)
 	stream->fd = fd_close(stream->fd);
 	stream->filled = 0;
 	stream->waits_for_out = false;
+	stream->deaf = false;
 	out_queue_clear(&stream->queue);
 	if (stream->listen_fd < 0) {
 		context->closed(context->context, stream->attachment.port, reason);
@@ -97,8 +99,12 @@ static void stream_send_queue(struct stream *stream)
 			out_queue_take(&stream->queue, (size_t)sent);
 		else if (errno == EAGAIN)
 			blocked = true;
-		else if (errno != EINTR)
-			return; /* the reading side sees the end and closes */
+		else if (errno != EINTR) {
+			/* Who left altogether is found by reading. Watched for writing, a socket that
+			 * nobody reads would wake us for ever. */
+			stream->deaf = true;
+			out_queue_clear(&stream->queue);
+		}
 	}
 	/* Where the change of the watch fails, the next flush tries again. */
 	if (stream->fd >= 0 && blocked != stream->waits_for_out &&
@@ -212,7 +218,7 @@ static void stream_sink_push(struct frame_sink *sink, struct frame *frame)
 	struct stream *stream = stream_of(container_of(sink, struct attachment, sink));
 	struct drop_counters *drops = stream->attachment.context.drops;
 
-	if (stream->fd < 0)
+	if (stream->fd < 0 || stream->deaf)
 		drop_count(drops, DROP_PORT_GONE);
 	else if (!door_pass(frame, &door_plain, stream_emit, stream))
 		drop_count(drops, DROP_BAD_OFFLOAD);
@@ -231,7 +237,7 @@ static size_t stream_sink_room(struct frame_sink *sink, uint32_t port)
 	struct stream *stream = stream_of(container_of(sink, struct attachment, sink));
 
 	(void)port;
-	return stream->fd < 0 ? SIZE_MAX : out_queue_room(&stream->queue);
+	return stream->fd < 0 || stream->deaf ? SIZE_MAX : out_queue_room(&stream->queue);
 }
 
 static const struct frame_sink_ops stream_sink_ops = {

@@ -164,7 +164,9 @@ int registry_owner_make(int directory_fd, int64_t *ret_owner, int *ret_lock_fd, 
 	char name[OWNER_NAME_SIZE];
 
 	owner_name(owner, name);
-	int lock_fd = openat(directory_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	/* Not to write to: it stays open as long as the network, also inside a sandbox, and a process that
+	 * was taken over could fill the disk by it. */
+	int lock_fd = openat(directory_fd, name, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	if (lock_fd < 0 || flock(lock_fd, LOCK_EX | LOCK_NB) < 0) {
 		int result = -errno;
@@ -186,7 +188,7 @@ bool registry_owner_is_live(int directory_fd, int64_t owner)
 	char name[OWNER_NAME_SIZE];
 
 	owner_name(owner, name);
-	int lock_fd = openat(directory_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	int lock_fd = openat(directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
 	/* Only a file that is not there proves that the owner is gone. */
 	if (lock_fd < 0)

@@ -31,10 +31,14 @@
 
 #include "base/compiler.h"
 
+/* Descriptors that are looked at: no sandboxed process has as many. */
+#define OPEN_MOST 1024
+
 struct proof {
 	char file[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
 	char other[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
 	char socket[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+	int report_fd;
 };
 
 /* 0 or the error of what was tried. What it opened is closed. */
@@ -70,6 +74,23 @@ static long read_file_otherwise(const struct proof *proof)
 static long write_file(const struct proof *proof)
 {
 	return closed(syscall(SYS_openat, AT_FDCWD, proof->file, O_WRONLY | O_CLOEXEC));
+}
+
+/* What the process has open already, but for where its caller sent its standard streams. */
+static long write_open_file(const struct proof *proof)
+{
+	struct stat status;
+	/* There is none, or none that may be written to. */
+	long error = EPERM;
+
+	for (int fd = STDERR_FILENO + 1; fd < OPEN_MOST; fd++) {
+		if (fd == proof->report_fd || syscall(SYS_fstat, fd, &status) < 0 ||
+		    !S_ISREG(status.st_mode))
+			continue;
+		if (syscall(SYS_write, fd, "x", 1) == 1)
+			error = 0;
+	}
+	return error;
 }
 
 static long create_file(const struct proof *proof)
@@ -504,6 +525,7 @@ static const struct {
 	{ "look at a file", look_at_file },
 	{ "look at a file by statx", look_at_file_otherwise },
 	{ "write a file", write_file },
+	{ "write to an open file", write_open_file },
 	{ "change a mode", change_mode },
 	{ "create a file", create_file },
 	{ "truncate a file", truncate_file },
@@ -561,7 +583,7 @@ static const struct {
 
 void sandbox_prove(FILE *report, const char *directory)
 {
-	struct proof proof;
+	struct proof proof = { .report_fd = fileno(report) };
 
 	snprintf(proof.file, sizeof(proof.file), "%s/file", directory);
 	snprintf(proof.other, sizeof(proof.other), "%s/other", directory);

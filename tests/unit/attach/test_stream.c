@@ -327,6 +327,37 @@ static void guest_leaves_with_a_full_queue(void **state)
 	assert_int_equal(room(), SIZE_MAX);
 }
 
+/* It may still send; and nobody wakes us up about a socket that can take nothing ever. */
+static void guest_reads_no_more(void **state)
+{
+	static uint8_t bytes[1 << 16];
+
+	(void)state;
+	while (room() > 0) {
+		push_frame(1000, 0);
+		flush();
+	}
+	assert_int_equal(scene->writable, 0);
+	assert_int_equal(shutdown(scene->peer_fd, SHUT_RD), 0);
+	while (recv(scene->peer_fd, bytes, sizeof(bytes), 0) > 0)
+		;
+	run();
+	assert_int_equal(scene->closed, 0);
+	assert_int_equal(scene->writable, 1);
+	assert_int_equal(room(), SIZE_MAX);
+	uint64_t gone = scene->drops.count[DROP_PORT_GONE];
+	push_frame(1000, 0);
+	assert_int_equal(scene->drops.count[DROP_PORT_GONE], gone + 1);
+	flush();
+	length_14(state);
+	uint64_t began_ns = clock_now(&clock_boottime);
+	assert_int_equal(loop_run_once(scene->loop, 20), 0);
+	assert_true(clock_now(&clock_boottime) - began_ns >= 19 * NS_PER_MS);
+	scene->peer_fd = fd_close(scene->peer_fd);
+	run();
+	assert_int_equal(scene->closed, 1);
+}
+
 /* --- a listening socket ------------------------------------------------------------------- */
 
 static struct sockaddr_un listen_name;
@@ -556,6 +587,7 @@ int main(void)
 		TEST(super_frame_to_the_guest),
 		TEST(slow_guest),
 		TEST(guest_leaves_with_a_full_queue),
+		TEST(guest_reads_no_more),
 		TEST_LISTENING(one_front_end_after_the_other),
 		TEST_LISTENING(second_front_end_waits),
 		TEST_LISTENING(bad_front_end),
