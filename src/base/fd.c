@@ -58,6 +58,15 @@ bool fd_fill_standard(void)
 	return true;
 }
 
+bool fd_forget_input(void)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	bool good = fd >= 0 && dup2(fd, STDIN_FILENO) >= 0;
+
+	fd_close(fd);
+	return good;
+}
+
 unsigned long fd_raise_limit(void)
 {
 	struct rlimit limit;

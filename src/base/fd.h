@@ -14,6 +14,8 @@ int fd_set_cloexec(int fd) MUST_USE;
 /* Fills 0, 1 and 2 by /dev/null where they are closed: no file of ours is to get such a number, since messages would be
  * written into it. False: not even that can be opened. */
 bool fd_fill_standard(void) MUST_USE;
+/* Standard input is /dev/null from now on. False: that cannot be opened. */
+bool fd_forget_input(void) MUST_USE;
 /* Raises the soft limit of open files to the hard one; returns the limit in force. */
 unsigned long fd_raise_limit(void);
 

@@ -3,6 +3,7 @@
 #include <argp.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "sidecar/softnet.h"
@@ -22,6 +23,9 @@ int main(int argc, char **argv)
 	if (argc > 0)
 		argv[0] = program;
 	softnet_options_parse(argc, argv, &options);
+	/* What is typed on the terminal is not for whoever takes this process over. */
+	if (!softnet_options_name_fd(&options, STDIN_FILENO) && !fd_forget_input())
+		return EXIT_FAILURE;
 	int code = softnet_run(&options, &no_hooks);
 	softnet_options_done(&options);
 	return code;

@@ -373,6 +373,12 @@ static void find_group(struct argp_state *state, struct softnet_options *options
 		options->group = group->gr_gid;
 }
 
+bool softnet_options_name_fd(const struct softnet_options *options, int fd)
+{
+	return fd == options->vm_fd || fd == options->control_fd || fd == options->report_fd ||
+	       fd == options->capture_fd;
+}
+
 /* What is written to one must not end up in another. */
 static void check_descriptors(struct argp_state *state, const struct softnet_options *options)
 {

@@ -65,3 +65,5 @@ struct softnet_options {
 /* Ends the program with 1 and a sentence where the command line is wrong. One softnet_options_done(). */
 void softnet_options_parse(int argc, char **argv, struct softnet_options *ret_options);
 void softnet_options_done(struct softnet_options *options);
+/* Does one of them name this descriptor? */
+bool softnet_options_name_fd(const struct softnet_options *options, int fd);

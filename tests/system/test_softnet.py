@@ -271,6 +271,8 @@ def test_the_engine_has_nothing(softnet, wrapper):
     vm = softnet("--sandbox", "strict", wrapper=wrapper)
     vm.lease()
     engine = vm.engine()
+    for pid in vm.process.pid, engine:
+        assert os.readlink(f"/proc/{pid}/fd/0") == "/dev/null"
     status = status_of(engine)
     assert status["Uid"] == [str(NOBODY)] * 4 and status["Gid"] == [str(NOBODY)] * 4
     assert {status[name][0] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}

@@ -42,7 +42,7 @@ class Softnet:
             argv += ["--control-fd", control_end.fileno()]
             passed.append(control_end.fileno())
         self.process = subprocess.Popen(namespace.argv(*wrapper, *argv, *options), pass_fds=passed,
-                                        stderr=subprocess.PIPE, text=True)
+                                        stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         theirs.close()
         os.close(report_end)
         if control:

@@ -100,6 +100,25 @@ static int open_in_scope(void)
 }
 
 /* The leak sanitizer watches the autofree half. */
+static void test_forget_input(void **state)
+{
+	int fds[2];
+	char byte;
+
+	(void)state;
+	int kept = dup(STDIN_FILENO);
+	assert_true(kept >= 0);
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(dup2(fds[0], STDIN_FILENO), STDIN_FILENO);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	assert_true(fd_forget_input());
+	assert_int_equal(read(STDIN_FILENO, &byte, 1), 0); /* nothing, not "x" */
+	assert_int_equal(dup2(kept, STDIN_FILENO), STDIN_FILENO);
+	close(kept);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void test_scope(void **state)
 {
 	int fd = open_in_scope();
@@ -113,6 +132,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_close),	    cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_raise_limit), cmocka_unit_test(test_fill_standard),
+		cmocka_unit_test(test_raise_limit), cmocka_unit_test(test_forget_input),
 		cmocka_unit_test(test_scope),
 	};
 
