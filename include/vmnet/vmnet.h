@@ -20,7 +20,8 @@
  * the library from the moment a function succeeds, and stay the caller's when it fails.
  *
  * Threads: a network may be used from any thread. A configuration may be used by one thread at a
- * time. Each network runs one thread of its own, with all signals blocked; callbacks run on it and
+ * time. Each network runs one thread of its own (and one that sleeps unless vhost-user calls a
+ * guest), with all signals blocked; callbacks run on it and
  * must not call back into the library.
  *
  * Units: ports and IPv4 masks in struct in_addr as everywhere in <netinet/in.h> (network byte order

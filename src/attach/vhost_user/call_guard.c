@@ -101,9 +101,9 @@ static void drain(int fd)
 	uint64_t count;
 	const struct iovec part = { &count, sizeof(count) };
 
-	(void)poll(&poll_fd, 1, CALL_GUARD_PATIENCE_MS);
-	/* Empty: somebody else was faster, which is as good. */
-	(void)!preadv2(fd, &part, 1, -1, RWF_NOWAIT);
+	/* At once again after it was full: others fill it as fast as they can. */
+	if (preadv2(fd, &part, 1, -1, RWF_NOWAIT) < 0)
+		(void)poll(&poll_fd, 1, CALL_GUARD_PATIENCE_MS);
 }
 
 static void let_go(struct call_guard *guard, bool blocked)

@@ -53,15 +53,16 @@ int shared_map_open(int fd, uint64_t offset, uint64_t size, bool allow_unsealed,
 	struct stat status;
 	uint64_t end;
 
-	if (fstat(fd, &status) < 0) {
-		error_set(err, "shared memory: %s", strerror(errno));
-		return -EINVAL;
-	}
+	/* First, since another kind of file may let fstat() wait (FUSE: for whoever sent it). */
 	if (!allow_unsealed) {
 		int error = check_keeps_its_pages(fd, err);
 
 		if (error < 0)
 			return error;
+	}
+	if (fstat(fd, &status) < 0) {
+		error_set(err, "shared memory: %s", strerror(errno));
+		return -EINVAL;
 	}
 	if (size == 0 || __builtin_add_overflow(offset, size, &end) || status.st_size < 0 ||
 	    end > (uint64_t)status.st_size) {
