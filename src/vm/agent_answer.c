@@ -10,9 +10,24 @@
 #define EXIT_CODE_MOST	 255
 #define SIGNAL_MOST	 127 /* 128 + 127 is the last exit code */
 #define EXIT_CODE_SIGNAL 128
+/* What ten thousand network interfaces take. jansson needs up to some hundred bytes for a value of two: 64 MiB of them
+ * would be gigabytes, while a long string is no more than it says. */
+#define VALUES_MOST ((size_t)256 * 1024)
+
+/* Before each value but the first stands one of these; those in a string count, too. */
+static bool has_too_many_values(const char *line, size_t size)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < size; i++)
+		count += line[i] == '[' || line[i] == '{' || line[i] == ',';
+	return count > VALUES_MOST;
+}
 
 int agent_answer_parse(const char *line, size_t size, json_t **ret_value, struct error *err)
 {
+	if (has_too_many_values(line, size))
+		return -E2BIG;
 	json_t *root = json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL);
 	json_t *value = json_object_get(root, "return");
 	const char *refusal =

@@ -13,7 +13,8 @@ struct error;
 
 /*
  * A line. 0 with what the agent returns, a reference of the caller's; -EREMOTEIO with the agent's own
- * sentence, as the guest wrote it; -EPROTO, without a sentence, for what is no answer.
+ * sentence, as the guest wrote it; without a sentence -EPROTO for what is no answer, -E2BIG for one of more values than
+ * any question has: what is read takes no more than a few times the line's memory.
  */
 int agent_answer_parse(const char *line, size_t size, json_t **ret_value,
 		       struct error *err) MUST_USE;

@@ -43,6 +43,9 @@ static int explain(int r, struct error *err)
 	case -ENOBUFS:
 		error_set(err, "the agent's answer is too long");
 		break;
+	case -E2BIG:
+		error_set(err, "the agent's answer has too many values");
+		break;
 	default:
 		error_set(err, "%s", strerror(-r));
 	}

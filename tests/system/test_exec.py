@@ -132,6 +132,9 @@ def test_what_the_guest_says_does_not_steer_the_terminal(play):
     ([None], "the connection was closed"),
     ([STARTED, ended()], "the agent answers guest-exec-status with what is no status"),
     ([b'{"return": "' + b"x" * 70000 + b'"}'], "the agent's answer is too long"),
+    # Not too long: but an answer of such values would take fifty times its length of memory.
+    ([STARTED, b'{"return":[' + b"0," * (1 << 20) + b"0]}"], "the agent's answer has too many values"),
+    ([STARTED, b'{"return":[' + b"[]," * (20 << 20) + b"0]}"], "the agent's answer has too many values"),
 ])
 def test_bad_answers(play, answers, reason):
     done, _ = play(answers)

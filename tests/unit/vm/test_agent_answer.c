@@ -67,6 +67,34 @@ static void test_deep(void **state)
 	free(line);
 }
 
+/* {"return": [0,0,...]}: so many values, the two around them too. */
+static int parse_values(size_t count)
+{
+	static const char begin[] = "{\"return\": [0";
+	size_t size = strlen(begin) + 2 * (count - 3) + 2;
+	char *line = malloc(size + 1);
+	json_t *value = NULL;
+
+	assert_non_null(line);
+	memcpy(line, begin, strlen(begin));
+	for (size_t i = strlen(begin); i < size - 2; i += 2)
+		memcpy(line + i, ",0", 2);
+	memcpy(line + size - 2, "]}", 3);
+	int r = agent_answer_parse(line, size, &value, NULL);
+	assert_true(r < 0 || json_array_size(value) == count - 2);
+	json_decref(value);
+	free(line);
+	return r;
+}
+
+static void test_many_values(void **state)
+{
+	(void)state;
+	/* Nothing stands before the first. */
+	assert_int_equal(parse_values(256 * 1024 + 1), 0);
+	assert_int_equal(parse_values(256 * 1024 + 2), -E2BIG);
+}
+
 static json_t *parsed(const char *text)
 {
 	json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
@@ -224,9 +252,10 @@ static void test_addresses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lines),	  cmocka_unit_test(test_deep),
-		cmocka_unit_test(test_pids),	  cmocka_unit_test(test_statuses),
-		cmocka_unit_test(test_truncated), cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_lines),	    cmocka_unit_test(test_deep),
+		cmocka_unit_test(test_many_values), cmocka_unit_test(test_pids),
+		cmocka_unit_test(test_statuses),    cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
