@@ -2,6 +2,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/held_signals.h"
 #include "cli/command.h"
 #include "cli/named_vm.h"
 #include "cli/progress.h"
@@ -64,22 +65,34 @@ static int fill(const struct vm_directory *source, const struct vm_draft *draft,
 	return r;
 }
 
-static int clone_vm(const struct vm_home *home, const struct vm_directory *source,
-		    const struct clone_options *options, struct error *err)
+static int make(const struct vm_home *home, const struct vm_directory *source,
+		const struct clone_options *options, struct error *err)
 {
 	struct vm_draft draft = { .fd = -1 };
 
-	int r = named_vm_check_new(home, options->name, options->force, err);
-	if (r == 0)
-		r = share(home, source, err);
-	if (r == 0)
-		r = vm_draft_begin(home, &draft, err);
+	int r = vm_draft_begin(home, &draft, err);
 	if (r < 0)
 		return r;
 	r = fill(source, &draft, err);
 	if (r == 0)
 		r = named_vm_publish(home, &draft, options->name, options->force, err);
 	vm_draft_end(home, &draft);
+	return r;
+}
+
+static int clone_vm(const struct vm_home *home, const struct vm_directory *source,
+		    const struct clone_options *options, struct error *err)
+{
+	struct held_signals held;
+
+	int r = named_vm_check_new(home, options->name, options->force, err);
+	if (r == 0)
+		r = share(home, source, err);
+	if (r < 0)
+		return r;
+	held_signals_begin(&held);
+	r = make(home, source, options, err);
+	held_signals_end(&held);
 	return r;
 }
 

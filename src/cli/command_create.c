@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/held_signals.h"
 #include "cli/command.h"
 #include "cli/machine_options.h"
 #include "cli/named_vm.h"
@@ -226,9 +227,7 @@ static int make(const struct vm_home *home, const struct create_options *options
 {
 	struct vm_draft draft = { .fd = -1 };
 
-	int r = named_vm_check_new(home, options->name, options->force, err);
-	if (r == 0)
-		r = vm_draft_begin(home, &draft, err);
+	int r = vm_draft_begin(home, &draft, err);
 	if (r < 0)
 		return r;
 	r = fill(draft.fd, options, seed, err);
@@ -242,10 +241,16 @@ static int create(const struct vm_home *home, const struct create_options *optio
 		  struct error *err)
 {
 	struct seed_settings seed = { 0 };
+	struct held_signals held;
 	int r = seed_options_read(&options->seed, &seed, err);
 
 	if (r == 0)
+		r = named_vm_check_new(home, options->name, options->force, err);
+	if (r == 0) {
+		held_signals_begin(&held);
 		r = make(home, options, &seed, err);
+		held_signals_end(&held);
+	}
 	seed_settings_done(&seed);
 	return r;
 }

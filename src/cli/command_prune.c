@@ -11,6 +11,7 @@
 #include "cli/text_table.h"
 #include "vm/vm_config.h"
 #include "vm/vm_directory.h"
+#include "vm/vm_leftovers.h"
 #include "vm/vm_lock.h"
 
 #define DAY_S	       86400
@@ -202,7 +203,41 @@ static int prune_vms(const struct vm_home *home, const struct prune_options *opt
 	return code;
 }
 
-/* Each command sweeps, but does not wait for others to do so. */
+/* One that is in use keeps what it has, as one that is none of ours; one that is gone has nothing. */
+static int sweep_vm(const struct vm_home *home, const char *name)
+{
+	struct vm_directory directory;
+	struct error err;
+
+	int r = vm_directory_open(home, name, &directory, &err);
+	if (r == 0) {
+		r = is_ours(&directory) ? vm_leftovers_remove(home, &directory, &err) : -EBUSY;
+		vm_directory_close(&directory);
+	}
+	if (r == 0 || r == -ENOENT || r == -ESRCH || r == -EBUSY)
+		return COMMAND_OK;
+	error_prefix(&err, "what may be left in VM \"%s\" stays", name);
+	return command_fail(COMMAND_FAILED, &err);
+}
+
+static int sweep_vms(const struct vm_home *home)
+{
+	struct error err;
+	char **names;
+	size_t count;
+	int code = COMMAND_OK;
+
+	if (vm_directory_names(home, &names, &count, &err) < 0)
+		return command_fail(COMMAND_FAILED, &err);
+	for (size_t i = 0; i < count; i++) {
+		if (sweep_vm(home, names[i]) != COMMAND_OK)
+			code = COMMAND_FAILED;
+	}
+	vm_directory_free_names(names, count);
+	return code;
+}
+
+/* Each command sweeps the home, but does not wait for others to do so, and leaves alone what is in the VMs. */
 static int sweep(const struct vm_home *home)
 {
 	struct error err;
@@ -210,7 +245,7 @@ static int sweep(const struct vm_home *home)
 	if (vm_home_lock(home, &err) < 0)
 		return command_fail(COMMAND_FAILED, &err);
 	vm_home_sweep(home); /* gives the lock back */
-	return COMMAND_OK;
+	return sweep_vms(home);
 }
 
 int command_prune(int argc, char **argv)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "base/held_signals.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/machine_options.h"
@@ -235,25 +236,37 @@ static int make_disk(const struct vm_directory *directory, const struct set_opti
 	return r;
 }
 
-/* The copy may take long: whether it is worth while is asked before. */
-static int set_with_disk(const struct vm_home *home, const struct vm_directory *directory,
-			 const struct set_options *options, struct error *err)
+static int make_and_put_disk(const struct vm_home *home, const struct vm_directory *directory,
+			     const struct set_options *options, struct error *err)
 {
 	struct new_disk disk = { .draft.fd = -1 };
 
-	int r = vm_journal_lock(home, err);
-	if (r < 0)
-		return r;
-	r = check_state(home, directory, err);
-	vm_home_unlock(home);
-	if (r == 0)
-		r = vm_draft_begin(home, &disk.draft, err);
+	int r = vm_draft_begin(home, &disk.draft, err);
 	if (r < 0)
 		return r;
 	r = make_disk(directory, options, &disk, err);
 	if (r == 0)
 		r = change_locked(home, directory, options, &disk, err);
 	vm_draft_end(home, &disk.draft);
+	return r;
+}
+
+/* The copy may take long: whether it is worth while is asked before. */
+static int set_with_disk(const struct vm_home *home, const struct vm_directory *directory,
+			 const struct set_options *options, struct error *err)
+{
+	struct held_signals held;
+
+	int r = vm_journal_lock(home, err);
+	if (r < 0)
+		return r;
+	r = check_state(home, directory, err);
+	vm_home_unlock(home);
+	if (r < 0)
+		return r;
+	held_signals_begin(&held);
+	r = make_and_put_disk(home, directory, options, err);
+	held_signals_end(&held);
 	return r;
 }
 

@@ -7,6 +7,7 @@
 #include "cli/named_vm.h"
 #include "cli/run_process.h"
 #include "vm/saved_state.h"
+#include "vm/vm_leftovers.h"
 #include "vm/vm_lock.h"
 
 #define TIMEOUT_DEFAULT_S 30
@@ -62,19 +63,26 @@ static int remove_saved_state(const struct vm_home *home, const struct vm_direct
 	return r;
 }
 
-/* COMMAND_OK also when there is none. */
 static int drop_saved_state(const struct vm_home *home, const struct vm_directory *directory)
 {
 	struct error err;
 
-	if (!vm_directory_is_suspended(directory))
-		return COMMAND_OK;
 	int r = vm_home_lock(home, &err);
 	if (r == 0) {
 		r = vm_home_explain_write(home, remove_saved_state(home, directory, &err), &err);
 		vm_home_unlock(home);
 	}
 	return r < 0 ? command_fail(COMMAND_FAILED, &err) : COMMAND_OK;
+}
+
+/* One that was killed cannot. Another that was started since keeps what it has. */
+static int drop_leftovers(const struct vm_home *home, const struct vm_directory *directory)
+{
+	struct error err;
+	int r = vm_leftovers_remove(home, directory, &err);
+
+	return r == 0 || r == -EBUSY || r == -ESRCH ? COMMAND_OK
+						    : command_fail(COMMAND_FAILED, &err);
 }
 
 static int stop(const struct vm_home *home, const struct vm_directory *directory,
@@ -95,7 +103,8 @@ static int stop(const struct vm_home *home, const struct vm_directory *directory
 		return command_fail(COMMAND_FAILED, &err);
 	}
 	/* It was being suspended, or resumed. */
-	return drop_saved_state(home, directory);
+	return vm_directory_is_suspended(directory) ? drop_saved_state(home, directory)
+						    : drop_leftovers(home, directory);
 }
 
 int command_stop(int argc, char **argv)

@@ -33,8 +33,8 @@ struct files_progress {
 
 /*
  * Copies all of a regular file or a block device into an empty file; holes stay holes, a file system
- * that can share blocks does. -ENOSPC before anything is written where it cannot fit. 0 or negative
- * errno. progress: NULL = nobody wants to know.
+ * that can share blocks does. -ENOSPC before anything is written where it cannot fit. -EINTR when a signal came that is
+ * held (base/held_signals.h). 0 or another negative errno. progress: NULL = nobody wants to know.
  */
 int files_copy(int from_fd, int to_fd, struct files_progress *progress) MUST_USE;
 

@@ -130,3 +130,28 @@ def test_gc(cli):  # noqa: F811
     (left / "disk.img").write_text("x")
     assert prune(cli, "--gc") == ([], "")
     assert not left.exists() and names(cli) == ["one"]
+
+
+def test_gc_in_the_vms(cli):  # noqa: F811
+    """Not of one that runs, and it is no use of those that do not."""
+    left = {"suspend.state.new", "suspend.state.used", ".config.json.77.new", ".run.json.77.new"}
+    kept = {"suspend.state", ".run.json.my.new"}
+    for name in ("one", "two"):
+        directory = cli.create(name)
+        for file in left | kept if name == "one" else left:
+            (directory / file).write_text("x")
+    before = set(os.listdir(cli.home / "vms/one"))
+    os.utime(cli.home / "vms/one", (time.time() - 9 * DAY, time.time()))
+    running = cli.start("two", "--accel", "tcg")
+    (cli.home / "vms/two/suspend.state.new").write_text("its own")
+    assert prune(cli, "--gc", "--dry-run") == ([], "")
+    assert (cli.home / "vms/one/suspend.state.new").exists()
+    assert prune(cli, "--gc") == ([], "")
+    assert "9 days ago" in cli.run("list")[0]
+    assert set(os.listdir(cli.home / "vms/one")) == before - left
+    assert (cli.home / "vms/two/suspend.state.new").read_text() == "its own"
+    # A run that is killed leaves it.
+    running.process.kill()
+    assert running.end()[0] == -signal.SIGKILL
+    assert prune(cli, "--gc") == ([], "")
+    assert not left & set(os.listdir(cli.home / "vms/two"))

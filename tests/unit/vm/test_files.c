@@ -1,7 +1,10 @@
 #include "vm/files.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <time.h>
 
+#include "base/held_signals.h"
 #include "scratch.h"
 
 static void test_read(void **state)
@@ -146,6 +149,35 @@ static void test_copy_tells_how_far_it_is(void **state)
 	close(to_fd);
 }
 
+static void test_copy_is_broken_off(void **state)
+{
+	const struct scratch *scratch = *state;
+	struct held_signals held;
+	const struct timespec now = { 0 };
+	sigset_t set;
+	char bytes[3];
+
+	/* Where no blocks are shared. */
+	int to_fd = open("/dev/shm", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	if (to_fd < 0)
+		skip();
+	int from_fd = openat(scratch->fd, "from", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(pwrite(from_fd, "one", 3, 0), 3);
+	assert_int_equal(pwrite(from_fd, "two", 3, 8 << 20), 3);
+	held_signals_begin(&held);
+	assert_int_equal(raise(SIGTERM), 0);
+	assert_int_equal(files_copy(from_fd, to_fd, NULL), -EINTR);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	assert_int_equal(sigtimedwait(&set, NULL, &now), SIGTERM);
+	held_signals_end(&held);
+	/* It got no further than the first piece. */
+	assert_int_equal(pread(to_fd, bytes, 3, 8 << 20), 3);
+	assert_memory_equal(bytes, "\0\0\0", 3);
+	close(from_fd);
+	close(to_fd);
+}
+
 static void test_copy_to_another_file_system(void **state)
 {
 	const struct scratch *scratch = *state;
@@ -196,6 +228,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_copy_keeps_holes, scratch_setup,
 						scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_copy_tells_how_far_it_is, scratch_setup,
+						scratch_teardown),
+		cmocka_unit_test_setup_teardown(test_copy_is_broken_off, scratch_setup,
 						scratch_teardown),
 		cmocka_unit_test_setup_teardown(test_copy_to_another_file_system, scratch_setup,
 						scratch_teardown),
