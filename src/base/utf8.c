@@ -55,6 +55,20 @@ size_t utf8_decode(const char *text, uint32_t *ret_code, bool *ret_valid)
 	return size;
 }
 
+bool utf8_is_valid(const char *text)
+{
+	uint32_t code;
+	size_t size;
+	bool valid;
+
+	while ((size = utf8_decode(text, &code, &valid)) > 0) {
+		if (!valid)
+			return false;
+		text += size;
+	}
+	return true;
+}
+
 bool utf8_is_control(uint32_t code)
 {
 	if (code < 0x20 || (code >= 0x7f && code <= 0x9f))

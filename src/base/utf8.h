@@ -13,6 +13,9 @@
  */
 size_t utf8_decode(const char *text, uint32_t *ret_code, bool *ret_valid);
 
+/* Whether all of it is UTF-8, as JSON needs it. */
+bool utf8_is_valid(const char *text);
+
 /* C0, C1 and DEL, and the marks that reorder or hide text on a terminal (U+202A.., U+2066..,
  * U+200B..U+200F, U+FEFF). */
 bool utf8_is_control(uint32_t code);

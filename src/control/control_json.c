@@ -106,6 +106,13 @@ static bool is_match_of_any(const struct vmnet_port_forward *forward,
 	return false;
 }
 
+/* Part of a list would read as the whole: no memory is NULL. */
+static json_t *give_up(json_t *list)
+{
+	json_decref(list);
+	return NULL;
+}
+
 /* Those behind the `first` oldest that match one of `wanted`, NULL = all. */
 static json_t *list_forwards(vmnet_network_ref network, size_t first,
 			     const struct vmnet_port_forward *wanted, size_t wanted_count)
@@ -117,8 +124,10 @@ static json_t *list_forwards(vmnet_network_ref network, size_t first,
 	size_t count = vmnet_network_get_port_forwards(network, forwards, room);
 	json_t *list = json_array();
 	for (size_t i = first; i < count && i < room; i++) {
-		if (!wanted || is_match_of_any(&forwards[i], wanted, wanted_count))
-			json_array_append_new(list, control_json_forward(&forwards[i]));
+		if (wanted && !is_match_of_any(&forwards[i], wanted, wanted_count))
+			continue;
+		if (json_array_append_new(list, control_json_forward(&forwards[i])) < 0)
+			return give_up(list);
 	}
 	return list;
 }
@@ -189,8 +198,10 @@ json_t *control_json_neighbours(vmnet_network_ref network)
 		return NULL;
 	size_t count = vmnet_network_get_neighbours(network, neighbours, room);
 	json_t *list = json_array();
-	for (size_t i = 0; i < count && i < room; i++)
-		json_array_append_new(list, neighbour_to_json(&neighbours[i]));
+	for (size_t i = 0; i < count && i < room; i++) {
+		if (json_array_append_new(list, neighbour_to_json(&neighbours[i])) < 0)
+			return give_up(list);
+	}
 	return list;
 }
 

@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "vm/files.h"
 
 #define CONFIG_MOST ((size_t)64 * 1024)
@@ -40,6 +41,10 @@ bool vm_config_cmdline_check(const char *cmdline, struct error *err)
 				  i + 1);
 			return false;
 		}
+	}
+	if (!utf8_is_valid(cmdline)) {
+		error_set(err, "kernel command line is not UTF-8");
+		return false;
 	}
 	return true;
 }
@@ -267,48 +272,59 @@ int vm_config_parse(const char *text, size_t size, struct vm_config *ret_config,
 	return 0;
 }
 
-static void format_boot(json_t *root, const struct vm_config *config)
+/* Takes the value over. False: there is none, for want of memory or since its text is no UTF-8. */
+static bool put(json_t *root, const char *key, json_t *value)
 {
-	if (config->boot == VM_BOOT_UEFI) {
-		json_object_set_new(root, "firmware", json_string("uefi"));
-		return;
-	}
-	json_object_set_new(root, "kernel", json_string(config->kernel));
-	json_object_set_new(root, "initrd", json_string(config->initrd));
-	json_object_set_new(root, "cmdline", json_string(config->cmdline));
+	return json_object_set_new(root, key, value) == 0;
 }
 
-static void format_display(json_t *root, const struct vm_display *display)
+static bool format_boot(json_t *root, const struct vm_config *config)
+{
+	if (config->boot == VM_BOOT_UEFI)
+		return put(root, "firmware", json_string("uefi"));
+	return put(root, "kernel", json_string(config->kernel)) &&
+	       put(root, "initrd", json_string(config->initrd)) &&
+	       put(root, "cmdline", json_string(config->cmdline));
+}
+
+static bool format_display(json_t *root, const struct vm_display *display)
 {
 	const struct vm_display usual = VM_DISPLAY_DEFAULT;
 
 	if (display->width == 0 ||
 	    (display->width == usual.width && display->height == usual.height))
-		return;
-	json_object_set_new(
+		return true;
+	return put(
 		root, "display",
 		json_pack("{sisi}", "width", (int)display->width, "height", (int)display->height));
+}
+
+static bool format_disks(json_t *root, const struct vm_config *config)
+{
+	json_t *disks = json_array();
+	bool good = put(root, "disks", disks);
+
+	for (size_t i = 0; good && i < config->disk_count; i++)
+		good = json_array_append_new(
+			       disks, json_pack("{ssss}", "file", config->disks[i].file, "format",
+						disk_format_name(config->disks[i].format))) == 0;
+	return good;
 }
 
 char *vm_config_format(const struct vm_config *config)
 {
 	char mac[MAC_ADDR_TEXT_SIZE];
-	json_t *disks = json_array();
 	char *text = NULL;
-
-	for (size_t i = 0; i < config->disk_count; i++)
-		json_array_append_new(disks,
-				      json_pack("{ssss}", "file", config->disks[i].file, "format",
-						disk_format_name(config->disks[i].format)));
 	json_t *root =
 		json_pack("{sissss}", "version", VM_CONFIG_VERSION, "os", "linux", "arch", "amd64");
-	json_object_set_new(root, "cpuCount", json_integer((json_int_t)config->cpu_count));
-	json_object_set_new(root, "memorySize", json_integer((json_int_t)config->memory_size));
-	json_object_set_new(root, "macAddress", json_string(mac_addr_format(&config->mac, mac)));
-	format_display(root, &config->display);
-	format_boot(root, config);
-	json_object_set_new(root, "disks", disks);
-	char *body = json_dumps(root, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+
+	/* All of it or nothing: a file that lacks a key would be no VM any more. */
+	bool good = put(root, "cpuCount", json_integer((json_int_t)config->cpu_count)) &&
+		    put(root, "memorySize", json_integer((json_int_t)config->memory_size)) &&
+		    put(root, "macAddress", json_string(mac_addr_format(&config->mac, mac))) &&
+		    format_display(root, &config->display) && format_boot(root, config) &&
+		    format_disks(root, config);
+	char *body = good ? json_dumps(root, JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
 	json_decref(root);
 	if (body && asprintf(&text, "%s\n", body) < 0)
 		text = NULL;

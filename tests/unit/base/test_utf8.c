@@ -47,6 +47,7 @@ static void test_decode(void **state)
 		assert_int_equal(utf8_decode(rows[i].text, &code, &valid), rows[i].size);
 		assert_int_equal(code, rows[i].code);
 		assert_int_equal(valid, rows[i].valid);
+		assert_int_equal(utf8_is_valid(rows[i].text), rows[i].valid);
 	}
 }
 

@@ -44,6 +44,22 @@ static void test_parse(void **state)
 	vm_config_done(&config);
 }
 
+/* A file that lacks what cannot be written would be no VM any more. */
+static void test_no_text(void **state)
+{
+	static char cmdline[] = "console=\xff";
+	struct vm_config config;
+
+	(void)state;
+	const char *text = changed("console=ttyS0", "x");
+	assert_int_equal(vm_config_parse(text, strlen(text), &config, NULL), 0);
+	char *before = config.cmdline;
+	config.cmdline = cmdline;
+	assert_null(vm_config_format(&config));
+	config.cmdline = before;
+	vm_config_done(&config);
+}
+
 static void test_round_trip(void **state)
 {
 	struct vm_config config;
@@ -212,6 +228,9 @@ static void test_cmdline_length(void **state)
 	text[VM_CONFIG_CMDLINE_MOST + 1] = 0;
 	assert_false(vm_config_cmdline_check(text, &err));
 	assert_true(vm_config_cmdline_check("", &err));
+	assert_true(vm_config_cmdline_check("a=\xc3\xa4", &err));
+	assert_false(vm_config_cmdline_check("a=\xc3", &err));
+	assert_string_equal(err.text, "kernel command line is not UTF-8");
 }
 
 static void test_display(void **state)
@@ -238,6 +257,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_no_text),
 		cmocka_unit_test_setup_teardown(test_firmware, scratch_setup, scratch_teardown),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_too_many_disks),
