@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -137,6 +138,20 @@ static pid_t fork_inmate(struct sandbox *sandbox, const struct plan *plan, FILE 
 	return child;
 }
 
+/* It may have made itself traced. Then it stands where it is another program, which is its end, but also at each signal,
+ * such as that of a child that ended late. */
+static void wait_for_end(pid_t child)
+{
+	int status;
+
+	while (waitpid(child, &status, 0) == child && WIFSTOPPED(status)) {
+		if (WSTOPSIG(status) == SIGTRAP)
+			(void)kill(child, SIGKILL);
+		else
+			(void)ptrace(PTRACE_CONT, child, NULL, NULL);
+	}
+}
+
 static void run_prover(const struct plan *plan, FILE *report)
 {
 	const struct sandbox_kernel kernel = sandbox_rig_kernel();
@@ -148,24 +163,19 @@ static void run_prover(const struct plan *plan, FILE *report)
 		be_inmate(&sandbox, plan, report);
 	if (child < 0)
 		return;
-	/* It may have made itself traced, and stand. */
-	int status;
-	while (waitpid(child, &status, 0) == child && WIFSTOPPED(status))
-		(void)kill(child, SIGKILL);
+	wait_for_end(child);
 }
 
 /* No sandbox at all. */
 static void run_free(const struct plan *plan, FILE *report)
 {
 	pid_t child = fork();
-	int status;
 
 	if (child == 0) {
 		sandbox_prove(report, plan->directory);
 		_exit(0);
 	}
-	while (waitpid(child, &status, 0) == child && WIFSTOPPED(status))
-		(void)kill(child, SIGKILL);
+	wait_for_end(child);
 }
 
 static void prove(const struct target *target, bool ordinary,
